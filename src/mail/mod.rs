@@ -1,0 +1,14 @@
+//! What the mail standards say: bytes in, actions out.
+//!
+//! Nothing here opens a socket, reads a clock or logs. A protocol is a session that is fed the bytes
+//! a server sent and answers with what to do next; the one driver in [`crate::prober`] does it. That
+//! is why every dialogue can be tested as text, cut at every byte.
+//!
+//! This module knows no other module of the crate. `smtp/` is the first protocol; others get a folder
+//! beside it.
+
+pub mod line;
+mod printable;
+pub mod smtp;
+
+pub use printable::Printable;

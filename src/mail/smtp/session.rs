@@ -1,0 +1,393 @@
+//! One SMTP conversation as a machine without I/O: feed it what the server sent, do what it says.
+//!
+//! It greets, starts TLS if asked to, greets again and leaves; it never sends mail. It sends one command
+//! at a time, and only after the whole reply to the one before: nothing is ever pipelined (RFC 2920 §3.1
+//! would allow it only where the server offers it, and servers punish clients that try).
+//!
+//! What goes wrong is told once, as [`Action::Fail`]; the machine then takes leave as politely as the
+//! state of the line allows. Deadlines, sockets and the TLS handshake are the driver's business.
+
+use super::capabilities::Capabilities;
+use super::command::{Command, EhloName};
+use super::reply::{Reply, ReplyFault, ReplyReader};
+use crate::mail::line::LineBuffer;
+
+/// When the session starts TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsUse {
+    /// Never: the session stays in clear.
+    Never,
+    /// If the server offers STARTTLS.
+    IfOffered,
+    /// With STARTTLS, or the session has failed.
+    Required,
+    /// It runs inside TLS from the first byte (implicit TLS, RFC 8314 §3).
+    FromTheStart,
+}
+
+/// The exchanges of a session, which are also its timed steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// From the connection to the last line of the greeting.
+    Greeting,
+    /// EHLO, and HELO if the server knew no EHLO.
+    Ehlo,
+    /// STARTTLS to its reply.
+    StartTls,
+    /// EHLO inside TLS after STARTTLS.
+    EhloTls,
+    /// QUIT to its reply.
+    Quit,
+}
+
+/// What the driver is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Write this command.
+    Send(Command),
+    /// Read, and [`Session::feed`] what came; at the end of the stream call [`Session::end_of_stream`].
+    Receive,
+    /// Do the TLS handshake, then call [`Session::tls_started`].
+    StartTls,
+    /// Note this failure, then ask for the next action again.
+    Fail(Step, Fault),
+    /// Close the connection.
+    Done,
+}
+
+/// What went wrong in the dialogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// 421, or a greeting of 4xx: the server turns us away for now.
+    RateLimited(Reply),
+    /// 4xx: not now.
+    Transient(Reply),
+    /// 5xx: no.
+    Permanent(Reply),
+    /// A code that cannot answer this command.
+    Unexpected(Reply),
+    /// A line that is no reply line.
+    Malformed(Vec<u8>),
+    /// A line, reply or session beyond its limit.
+    TooLarge,
+    /// Bytes that answer nothing we asked.
+    Unsolicited(Vec<u8>),
+    /// STARTTLS is required and was not offered.
+    StartTlsNotOffered {
+        /// A firewall had overwritten the keyword with `X`s.
+        masked: bool,
+    },
+    /// Bytes came in clear behind the reply to STARTTLS.
+    StartTlsInjection(Vec<u8>),
+    /// The stream ended where more was due.
+    Closed {
+        /// What had arrived of the next line.
+        partial: Vec<u8>,
+    },
+}
+
+/// What the dialogue has shown so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The greeting; `None` until it was complete.
+    pub greeting: Option<Reply>,
+    /// What was offered in clear; `None` until EHLO was answered, and where TLS came first.
+    pub clear: Option<Capabilities>,
+    /// What was offered inside TLS; `None` until EHLO was answered there.
+    pub tls: Option<Capabilities>,
+    /// The last reply's code of each step that had one.
+    pub codes: Vec<(Step, u16)>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Waiting for the greeting.
+    Greeting,
+    /// Waiting for the reply to EHLO.
+    Ehlo(Stage),
+    /// Waiting for the reply to HELO, which EHLO's refusal made necessary.
+    Helo(Stage, Reply),
+    /// Waiting for the reply to STARTTLS.
+    StartTls,
+    /// The driver is doing the handshake.
+    Handshake,
+    /// Something is wrong; the line is in step, so QUIT can follow.
+    Leaving,
+    /// Waiting for the reply to QUIT.
+    Quit,
+    Done,
+}
+
+/// Which EHLO this is. RFC 3207 §4.2: what was learned before TLS is forgotten for judging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Clear,
+    AfterStartTls,
+    /// Inside TLS that was there before the greeting.
+    ImplicitTls,
+}
+
+impl Stage {
+    fn step(self) -> Step {
+        match self {
+            Self::Clear | Self::ImplicitTls => Step::Ehlo,
+            Self::AfterStartTls => Step::EhloTls,
+        }
+    }
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Session {
+    tls: TlsUse,
+    name: EhloName,
+    state: State,
+    lines: LineBuffer,
+    reader: ReplyReader,
+    facts: Facts,
+    /// Set by [`Self::leave_early`]: take leave at the next reply.
+    leaving_early: bool,
+}
+
+impl Session {
+    /// A session on a fresh connection (after the handshake, for [`TlsUse::FromTheStart`]).
+    pub fn new(tls: TlsUse, name: EhloName) -> Self {
+        Self {
+            tls,
+            name,
+            state: State::Greeting,
+            lines: LineBuffer::default(),
+            reader: ReplyReader::default(),
+            facts: Facts::default(),
+            leaving_early: false,
+        }
+    }
+
+    /// Takes bytes the server sent.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.lines.push(bytes);
+    }
+
+    /// The handshake after STARTTLS is done.
+    pub fn tls_started(&mut self) -> Action {
+        // RFC 3207 §4.2: the session starts afresh, and the client sends EHLO first.
+        self.send_ehlo(Step::EhloTls, Stage::AfterStartTls)
+    }
+
+    /// The server ended the stream.
+    pub fn end_of_stream(&mut self) -> Action {
+        let step = self.step();
+        match std::mem::replace(&mut self.state, State::Done) {
+            // RFC 5321 §3.8: the server may close after 221, and some close instead of it.
+            State::Quit | State::Done | State::Leaving => Action::Done,
+            // It was the refusal of EHLO that it hung up on.
+            State::Helo(_, refusal) => Action::Fail(step, Fault::Permanent(refusal)),
+            _ => Action::Fail(step, Fault::Closed { partial: self.lines.pending().to_vec() }),
+        }
+    }
+
+    /// Take leave at the next point where a command may be sent.
+    pub fn leave_early(&mut self) {
+        self.leaving_early = true;
+    }
+
+    /// What has been learned.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Gives the facts away.
+    pub fn into_facts(self) -> Facts {
+        self.facts
+    }
+
+    /// The step the session is in; [`Step::Quit`] once it takes leave.
+    pub fn step(&self) -> Step {
+        match &self.state {
+            State::Greeting => Step::Greeting,
+            State::Ehlo(stage) | State::Helo(stage, _) => stage.step(),
+            State::StartTls | State::Handshake => Step::StartTls,
+            State::Leaving | State::Quit | State::Done => Step::Quit,
+        }
+    }
+
+    /// What to do next.
+    pub fn next_action(&mut self) -> Action {
+        match self.state {
+            State::Done => return Action::Done,
+            State::Handshake => return Action::StartTls,
+            State::Leaving => {
+                self.state = State::Quit;
+                return Action::Send(Command::Quit);
+            }
+            _ => {}
+        }
+        loop {
+            let line = match self.lines.next_line() {
+                Ok(Some(line)) => line,
+                Ok(None) => return Action::Receive,
+                Err(_) => return self.give_up(Fault::TooLarge),
+            };
+            match self.reader.line(line) {
+                Ok(None) => {}
+                Ok(Some(reply)) => return self.reply(reply),
+                Err(ReplyFault::Malformed(line)) => return self.give_up(Fault::Malformed(line)),
+                Err(ReplyFault::TooLarge) => return self.give_up(Fault::TooLarge),
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) -> Action {
+        let step = self.step();
+        self.facts.codes.retain(|(seen, _)| *seen != step);
+        self.facts.codes.push((step, reply.code));
+        let state = std::mem::replace(&mut self.state, State::Done);
+        // RFC 5321 §3.8: 421 may answer any command, when the server must shut down.
+        if reply.code == 421 && !matches!(state, State::Quit | State::StartTls) {
+            return self.fail(step, Fault::RateLimited(reply));
+        }
+        match state {
+            State::Greeting => self.greeted(reply),
+            State::Ehlo(stage) => self.ehlo_answered(stage, reply),
+            State::Helo(stage, _) => self.helo_answered(stage, reply),
+            State::StartTls => self.starttls_answered(reply),
+            // Whatever answers QUIT, the probe is over: 221, 250, 421, 451 are all seen.
+            State::Quit | State::Leaving | State::Done | State::Handshake => Action::Done,
+        }
+    }
+
+    /// RFC 5321 §3.1, §4.2: 220, or 554 if the host takes no mail; RFC 7504 adds 521.
+    fn greeted(&mut self, reply: Reply) -> Action {
+        let fault = match reply.code {
+            220 => None,
+            400..=499 => Some(Fault::RateLimited(reply.clone())),
+            code => Some(match (code / 100, code / 10 % 10) {
+                // §4.2.1: x0z answers bad syntax, x1z is information, x3z is about AUTH: none can greet.
+                (5, 0 | 1 | 3) => Fault::Unexpected(reply.clone()),
+                (5, _) => Fault::Permanent(reply.clone()),
+                _ => Fault::Unexpected(reply.clone()),
+            }),
+        };
+        self.facts.greeting = Some(reply);
+        match fault {
+            Some(fault) => self.fail(Step::Greeting, fault),
+            None if self.tls == TlsUse::FromTheStart => self.send_ehlo(Step::Greeting, Stage::ImplicitTls),
+            None => self.send_ehlo(Step::Greeting, Stage::Clear),
+        }
+    }
+
+    fn ehlo_answered(&mut self, stage: Stage, reply: Reply) -> Action {
+        match reply.code {
+            250 => self.learned(stage, Capabilities::from_ehlo(&reply)),
+            // A server that offered STARTTLS knows EHLO; before TLS, HELO is for those that do not (RFC 5321 §3.2).
+            500..=599 if stage != Stage::AfterStartTls => {
+                self.send(stage.step(), State::Helo(stage, reply), Command::Helo(self.name.clone()))
+            }
+            // A second greeting, where only an answer is due.
+            220 => self.fail(stage.step(), Fault::Unsolicited(reply.text())),
+            _ => self.fail(stage.step(), refusal(reply)),
+        }
+    }
+
+    fn helo_answered(&mut self, stage: Stage, reply: Reply) -> Action {
+        match reply.code {
+            // Some servers answer HELO in several lines; there are no extensions in them (RFC 5321 §4.1.1.1).
+            250 => self.learned(stage, Capabilities::default()),
+            _ => self.fail(stage.step(), refusal(reply)),
+        }
+    }
+
+    /// Keeps what was offered and decides how to go on.
+    fn learned(&mut self, stage: Stage, capabilities: Capabilities) -> Action {
+        let (starttls, masked) = (capabilities.starttls, capabilities.starttls_masked);
+        match stage {
+            Stage::Clear => self.facts.clear = Some(capabilities),
+            Stage::AfterStartTls | Stage::ImplicitTls => self.facts.tls = Some(capabilities),
+        }
+        // RFC 3207 §4.2 forbids STARTTLS inside TLS: offered there, it is noted and never used.
+        let in_clear = stage == Stage::Clear && !self.leaving_early;
+        match self.tls {
+            TlsUse::Required if in_clear && !starttls => {
+                self.fail(Step::StartTls, Fault::StartTlsNotOffered { masked })
+            }
+            TlsUse::Required | TlsUse::IfOffered if in_clear && starttls => {
+                self.send(stage.step(), State::StartTls, Command::StartTls)
+            }
+            _ => self.send(stage.step(), State::Quit, Command::Quit),
+        }
+    }
+
+    fn starttls_answered(&mut self, reply: Reply) -> Action {
+        // CVE-2011-0411: text behind the reply would be taken for the server's own inside TLS.
+        if !self.lines.pending().is_empty() {
+            return self.give_up_at(Step::StartTls, Fault::StartTlsInjection(self.lines.pending().to_vec()));
+        }
+        match reply.code {
+            // RFC 3207 §4: only 220 starts TLS.
+            220 => {
+                self.state = State::Handshake;
+                Action::StartTls
+            }
+            421 => self.fail(Step::StartTls, Fault::RateLimited(reply)),
+            _ => self.fail(Step::StartTls, refusal(reply)),
+        }
+    }
+
+    fn send_ehlo(&mut self, after: Step, stage: Stage) -> Action {
+        if self.leaving_early {
+            return self.send(after, State::Quit, Command::Quit);
+        }
+        self.send(after, State::Ehlo(stage), Command::Ehlo(self.name.clone()))
+    }
+
+    /// Sends a command after the reply that ended the step `after`, unless the server is talking on
+    /// when it should be waiting.
+    fn send(&mut self, after: Step, state: State, command: Command) -> Action {
+        let pending = self.lines.pending();
+        if pending.is_empty() {
+            self.state = state;
+            return Action::Send(command);
+        }
+        let fault = match pending.strip_prefix(b"421") {
+            Some(text) => Fault::RateLimited(Reply { code: 421, lines: vec![text.trim_ascii().to_vec()] }),
+            None => Fault::Unsolicited(pending.to_vec()),
+        };
+        self.fail(after, fault)
+    }
+
+    /// A failure after which QUIT is in order: the server has answered and is waiting.
+    fn fail(&mut self, step: Step, fault: Fault) -> Action {
+        self.lines.discard();
+        self.state = State::Leaving;
+        Action::Fail(step, fault)
+    }
+
+    /// A failure after which nobody knows whose turn it is: no further word.
+    fn give_up(&mut self, fault: Fault) -> Action {
+        let step = self.step();
+        if step == Step::Quit {
+            self.state = State::Done;
+            return Action::Done;
+        }
+        self.give_up_at(step, fault)
+    }
+
+    fn give_up_at(&mut self, step: Step, fault: Fault) -> Action {
+        self.state = State::Done;
+        Action::Fail(step, fault)
+    }
+}
+
+/// A reply that is not the one hoped for.
+fn refusal(reply: Reply) -> Fault {
+    match reply.code {
+        421 => Fault::RateLimited(reply),
+        400..=499 => Fault::Transient(reply),
+        500..=599 => Fault::Permanent(reply),
+        _ => Fault::Unexpected(reply),
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
