@@ -1,0 +1,134 @@
+//! Every reason why a chain is not valid for a host, at a time.
+//!
+//! A TLS library stops at the first fault it meets, and which one comes first is chance. An operator
+//! needs them all: a certificate may be expired, misnamed and self-signed at once, and renewing it
+//! would cure only one of the three.
+
+use rustls::pki_types::{CertificateDer, UnixTime};
+use std::time::Duration;
+
+use super::facts::{Certificate, Facts, Weakness};
+use super::name::{ServerName, covers};
+use super::roots::{ChainFault, Roots};
+
+/// A reason, in the order of what to mend first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invalid {
+    /// It, or a certificate of its chain, has expired.
+    Expired,
+    /// It, or a certificate of its chain, is not valid yet.
+    NotYetValid,
+    /// It names other hosts.
+    HostMismatch,
+    /// It is its own issuer.
+    SelfSigned,
+    /// It leads to no trusted root.
+    NotTrusted,
+    /// Its key is short or its signature old.
+    Weak,
+    /// It cannot be read, or is not X.509 v3.
+    Malformed,
+}
+
+/// One reason, with what exactly was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The reason.
+    pub reason: Invalid,
+    /// What was found, as the end of a sentence.
+    pub detail: String,
+}
+
+/// Judges a chain as sent, the leaf first. No finding means that it is valid.
+pub fn judge(
+    chain: &[CertificateDer<'_>],
+    certificates: &[Certificate],
+    host: &ServerName,
+    now: i64,
+    roots: &Roots,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |reason, detail: String| {
+        if !findings.iter().any(|found: &Finding| found.reason == reason) {
+            findings.push(Finding { reason, detail });
+        }
+    };
+    let Some(leaf) = certificates.first().and_then(|leaf| leaf.facts.as_ref()) else {
+        add(Invalid::Malformed, "the certificate cannot be read".into());
+        return findings;
+    };
+    if now > leaf.not_after {
+        add(Invalid::Expired, "the certificate has expired".into());
+    }
+    if now < leaf.not_before {
+        add(Invalid::NotYetValid, "the certificate is not valid yet".into());
+    }
+    if !leaf.version_3 {
+        add(Invalid::Malformed, "the certificate is not X.509 version 3".into());
+    }
+    if !covers(&leaf.dns_names, &leaf.addresses, host) {
+        add(Invalid::HostMismatch, mismatch(leaf, host));
+    }
+    for (position, facts) in certificates.iter().filter_map(|c| c.facts.as_ref()).enumerate() {
+        if let Some(weakness) = facts.weak {
+            add(Invalid::Weak, weak(position, facts, weakness));
+        }
+    }
+    if let Err(fault) = roots.verify(chain, moment_of_validity(certificates, now)) {
+        let (reason, detail) = untrusted(&fault, leaf, certificates.len());
+        add(reason, detail);
+    } else if let Err(fault @ (ChainFault::Expired | ChainFault::NotYetValid)) = roots.verify(chain, unix(now)) {
+        let (reason, detail) = untrusted(&fault, leaf, certificates.len());
+        add(reason, detail);
+    }
+    findings.sort_by_key(|finding| finding.reason);
+    findings
+}
+
+/// The time nearest to now at which every certificate sent is valid: trust is judged there, so that
+/// an expired certificate is not called untrusted as well.
+fn moment_of_validity(certificates: &[Certificate], now: i64) -> UnixTime {
+    let windows = || certificates.iter().filter_map(|c| c.facts.as_ref()).map(|f| (f.not_before, f.not_after));
+    let overlap = windows().reduce(|a, b| (a.0.max(b.0), a.1.min(b.1)));
+    let window = overlap.filter(|(from, to)| from <= to).or_else(|| windows().next());
+    unix(window.map_or(now, |(from, to)| now.clamp(from, to.max(from))))
+}
+
+fn unix(seconds: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or(0)))
+}
+
+fn mismatch(leaf: &Facts, host: &ServerName) -> String {
+    let addresses = leaf.addresses.iter().map(ToString::to_string);
+    let names: Vec<String> = leaf.dns_names.iter().cloned().chain(addresses).collect();
+    match names.len() {
+        // RFC 9525 §6.5: the common name does not count.
+        0 => format!("the certificate has no subject alternative name, so it is good for no host, nor for {host}"),
+        1..=4 => format!("the certificate is for {}, not for {host}", names.join(", ")),
+        more => format!("the certificate is for {} and {} more, not for {host}", names[..3].join(", "), more - 3),
+    }
+}
+
+fn weak(position: usize, facts: &Facts, weakness: Weakness) -> String {
+    let whose = if position == 0 { "the certificate" } else { "a certificate of the chain" };
+    match weakness {
+        Weakness::Key => format!("{whose} has a weak key ({})", facts.key),
+        Weakness::Signature => format!("{whose} has a weak signature ({})", facts.signature),
+    }
+}
+
+fn untrusted(fault: &ChainFault, leaf: &Facts, length: usize) -> (Invalid, String) {
+    match fault {
+        ChainFault::Expired => (Invalid::Expired, "a certificate of the chain has expired".into()),
+        ChainFault::NotYetValid => (Invalid::NotYetValid, "a certificate of the chain is not valid yet".into()),
+        ChainFault::Malformed => (Invalid::Malformed, "the certificate is no X.509 v3 that TLS can use".into()),
+        // `openssl req -x509` makes these with CA:TRUE, which is reported as another fault.
+        _ if leaf.self_issued => (Invalid::SelfSigned, "the certificate is self-signed".into()),
+        ChainFault::UnknownIssuer if length == 1 => (
+            Invalid::NotTrusted,
+            format!("the server sent its own certificate alone, and {} is no trusted root", leaf.issuer),
+        ),
+        ChainFault::UnknownIssuer => (Invalid::NotTrusted, "the chain leads to no trusted root".into()),
+        ChainFault::Other(why) => (Invalid::NotTrusted, format!("the chain cannot be verified: {why}")),
+    }
+}
