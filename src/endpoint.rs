@@ -1,0 +1,291 @@
+//! What is probed, and what is expected of it.
+//!
+//! A *target* is what the user names; an [`Endpoint`] is one host and port of it; a [`Module`] says how
+//! to probe. The values here are complete and cannot be wrong: the configuration is read and checked in
+//! [`crate::config`], and nothing past it has to check again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::sign::CertifiedKey;
+
+use crate::cert::name::ServerName;
+use crate::cert::roots::Roots;
+use crate::mail::smtp::command::EhloName;
+use crate::phase::Phase;
+
+/// Label names with a meaning of their own in the metrics; a user's label may have none of them.
+pub const RESERVED_LABELS: &[&str] = &[
+    "target",
+    "host",
+    "port",
+    "address",
+    "phase",
+    "reason",
+    "code",
+    "enhanced_code",
+    "module",
+    "protocol",
+    "security",
+    "expectation",
+    "state",
+    "stage",
+    "mechanism",
+    "capability",
+    "version",
+    "cipher",
+    "group",
+    "subject",
+    "issuer",
+    "serial",
+    "sha256",
+    "key",
+    "signature",
+    "family",
+    "le",
+    "quantile",
+];
+
+/// One host and port to probe.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// What the user calls the target; the label `target`.
+    pub target: String,
+    /// The host, label `host`.
+    pub host: ServerName,
+    /// The port, label `port`.
+    pub port: u16,
+    /// The only address probed, label `address`. `None` when the host's addresses are tried in order
+    /// until one connects.
+    pub address: Option<IpAddr>,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+    /// How often it is probed.
+    pub interval: Duration,
+    /// Which addresses of the host count.
+    pub family: Family,
+    /// How it is probed.
+    pub module: Arc<Module>,
+}
+
+impl Endpoint {
+    /// What stays the same over restarts and reloads, and differs between any two endpoints.
+    pub fn id(&self) -> EndpointId {
+        let address = self.address.map(|address| address.to_string()).unwrap_or_default();
+        let mut hash = FNV_OFFSET;
+        for part in [&self.target, &self.host.to_string(), &self.port.to_string(), &address] {
+            for byte in part.bytes().chain([0]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
+            }
+        }
+        EndpointId(hash)
+    }
+
+    /// `host:port`, with brackets around an IPv6 address.
+    pub fn host_and_port(&self) -> String {
+        match self.host {
+            ServerName::Ip(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// The name asked for in the handshake and looked for in the certificate.
+    pub fn server_name(&self) -> &ServerName {
+        self.module.server_name.as_ref().unwrap_or(&self.host)
+    }
+
+    /// The time the whole probe may take.
+    pub fn timeout(&self) -> Duration {
+        self.module.timeout
+    }
+}
+
+// FNV-1a, 64 bit: a hash that is the same in every version and on every machine.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+/// The name of an endpoint for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(u64);
+
+impl EndpointId {
+    /// A number between 0 and 1 that depends on nothing but the endpoint, evenly spread over many.
+    pub fn fraction(self) -> f64 {
+        // Mixes the bits (as MurmurHash3 ends), since names that differ in their last letters have
+        // hashes that differ little in front.
+        let mut x = self.0;
+        x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        x ^= x >> 33;
+        (x >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Which addresses of a name are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// All.
+    #[default]
+    Any,
+    /// A records only.
+    Ipv4,
+    /// AAAA records only.
+    Ipv6,
+}
+
+/// How to probe.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// What the configuration calls it.
+    pub name: String,
+    /// The protocol spoken.
+    pub protocol: Protocol,
+    /// Where TLS comes in.
+    pub security: Security,
+    /// The limit of the whole probe.
+    pub timeout: Duration,
+    /// The limit of single phases; a phase not listed has the probe's.
+    pub phase_timeouts: BTreeMap<Phase, Duration>,
+    /// The name for SNI and verification, if it is not the host.
+    pub server_name: Option<ServerName>,
+    /// What is trusted.
+    pub roots: Arc<Roots>,
+    /// What we show if the server asks who we are.
+    pub client_certificate: Option<Arc<CertifiedKey>>,
+    /// The local address connections start from, if not the system's choice.
+    pub source_address: Option<IpAddr>,
+    /// The name in EHLO. `None`: the literal of the connection's own address, which is all there is
+    /// when this machine has no fully qualified name (RFC 5321 §4.1.4).
+    pub ehlo_name: Option<EhloName>,
+    /// What makes the probe a success.
+    pub expect: Expectations,
+}
+
+/// The protocols known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 5321.
+    Smtp,
+}
+
+impl Protocol {
+    /// Its name in the configuration and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+        }
+    }
+}
+
+/// Where TLS comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Nowhere.
+    Plain,
+    /// With STARTTLS where it is offered.
+    Opportunistic,
+    /// With STARTTLS, which must be offered.
+    StartTls,
+    /// Before the first byte (implicit TLS).
+    Tls,
+}
+
+impl Security {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Opportunistic, Self::StartTls, Self::Tls];
+
+    /// Its name in the configuration and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Opportunistic => "opportunistic",
+            Self::StartTls => "starttls",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// What makes a probe a success.
+#[derive(Clone, Debug, Default)]
+pub struct Expectations {
+    /// STARTTLS in the EHLO before TLS.
+    pub starttls: Presence,
+    /// AUTH in the last EHLO: inside TLS, if there was TLS.
+    pub auth: AuthExpectation,
+    /// AUTH must not be offered in clear.
+    pub no_auth_in_clear: bool,
+    /// The certificate must be valid.
+    pub certificate_valid: bool,
+    /// The oldest TLS version accepted.
+    pub tls_min: Option<TlsVersion>,
+    /// A pattern the greeting must match.
+    pub banner: Option<regex_lite::Regex>,
+}
+
+/// Whether something must be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// It must.
+    Offered,
+    /// It must not.
+    Absent,
+    /// It is the same.
+    #[default]
+    Any,
+}
+
+/// What AUTH must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AuthExpectation {
+    /// Anything.
+    #[default]
+    Any,
+    /// Offered with any mechanism.
+    Offered,
+    /// Not offered.
+    Absent,
+    /// Offered with all of these, in upper case.
+    Mechanisms(Vec<String>),
+}
+
+/// TLS versions, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 2246, forbidden by RFC 8996.
+    Tls10,
+    /// RFC 4346, forbidden by RFC 8996.
+    Tls11,
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl TlsVersion {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 4] = [Self::Tls10, Self::Tls11, Self::Tls12, Self::Tls13];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls10 => "TLSv1.0",
+            Self::Tls11 => "TLSv1.1",
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
+    }
+
+    /// The number alone, as in the configuration.
+    pub fn number(self) -> &'static str {
+        &self.as_str()["TLSv".len()..]
+    }
+}
