@@ -1,0 +1,153 @@
+//! What a probe found, and what that means.
+//!
+//! An [`Outcome`] goes from the prober through the store to every face of the exporter: metrics, JSON,
+//! text. A failed probe is an outcome too, with all the facts found before the failure.
+//!
+//! Facts come first, as [`Findings`]; [`verdict`] alone turns them into success or failure. There is no
+//! I/O, no clock and no format here.
+
+pub mod failure;
+pub mod port_state;
+pub mod transcript;
+pub mod verdict;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::cert::facts::Certificate;
+use crate::cert::verdict::Finding;
+use crate::endpoint::{Endpoint, TlsVersion};
+use crate::mail::smtp::session::{Facts as SmtpFacts, Step};
+use crate::phase::Phase;
+
+use failure::{Failure, Reason};
+use transcript::Transcript;
+use verdict::Judgement;
+
+/// The result of one probe.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was probed.
+    pub endpoint: Arc<Endpoint>,
+    /// What was found.
+    pub findings: Findings,
+    /// Why it is no success; `None` means that it is one.
+    pub failure: Option<Failure>,
+    /// What was expected, as far as it could be judged.
+    pub judgements: Vec<Judgement>,
+}
+
+impl Outcome {
+    /// Whether every expectation was met.
+    pub fn success(&self) -> bool {
+        self.failure.is_none()
+    }
+}
+
+/// All that one probe saw.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// When it started.
+    pub started: SystemTime,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// How long it took, up to the reply to QUIT, without the time it waited for its turn.
+    pub duration: Duration,
+    /// How many addresses the name had; `None` when it was not resolved or is an address itself.
+    pub dns: Option<AddressCount>,
+    /// The address used: the one that connected, else the one whose failure is reported. `None` when
+    /// the name has none.
+    pub address: Option<IpAddr>,
+    /// The addresses tried before it, and why they would not do.
+    pub passed_over: Vec<(IpAddr, Reason)>,
+    /// Each phase that was reached, the failed one too.
+    pub phases: Vec<(Phase, Duration)>,
+    /// What the dialogue showed.
+    pub smtp: SmtpFacts,
+    /// What the handshake agreed on; `None` when it was not completed.
+    pub tls: Option<TlsFacts>,
+    /// The certificate; `None` when none was seen.
+    pub certificate: Option<CertificateFacts>,
+    /// What broke the conversation; `None` when it ran to its end.
+    pub breakdown: Option<Failure>,
+    /// The dialogue.
+    pub transcript: Transcript,
+}
+
+impl Findings {
+    /// Nothing found yet.
+    pub fn new(started: SystemTime) -> Self {
+        Self {
+            started,
+            ended: started,
+            duration: Duration::ZERO,
+            dns: None,
+            address: None,
+            passed_over: Vec::new(),
+            phases: Vec::new(),
+            smtp: SmtpFacts::default(),
+            tls: None,
+            certificate: None,
+            breakdown: None,
+            transcript: Transcript::default(),
+        }
+    }
+
+    /// Whether a phase was begun.
+    pub fn reached(&self, phase: Phase) -> bool {
+        self.phases.iter().any(|(reached, _)| *reached == phase)
+    }
+}
+
+/// How many addresses a name had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressCount {
+    /// A records.
+    pub ipv4: usize,
+    /// AAAA records.
+    pub ipv6: usize,
+}
+
+/// What a handshake agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version.
+    pub version: TlsVersion,
+    /// IANA's name of the cipher suite.
+    pub cipher: String,
+    /// IANA's name of the key exchange group; `None` for one that has none.
+    pub group: Option<String>,
+}
+
+/// The certificate shown, also where the handshake failed after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// As sent, the server's own first; never empty.
+    pub chain: Vec<Certificate>,
+    /// Every reason why it is not valid for the host; empty when it is.
+    pub invalid: Vec<Finding>,
+}
+
+impl CertificateFacts {
+    /// The server's own certificate.
+    pub fn leaf(&self) -> Option<&Certificate> {
+        self.chain.first()
+    }
+
+    /// The earliest end of validity among the certificates sent.
+    pub fn chain_not_after(&self) -> Option<i64> {
+        self.chain.iter().filter_map(|c| c.facts.as_ref()).map(|facts| facts.not_after).min()
+    }
+}
+
+/// The phase that a step of the dialogue is timed as.
+pub fn phase_of(step: Step) -> Phase {
+    match step {
+        Step::Greeting => Phase::Banner,
+        Step::Ehlo => Phase::Ehlo,
+        Step::StartTls => Phase::StartTls,
+        Step::EhloTls => Phase::EhloTls,
+        Step::Quit => Phase::Quit,
+    }
+}

@@ -1,0 +1,81 @@
+//! The dialogue of a probe, line by line, as people may see it.
+
+use std::time::Duration;
+
+use crate::mail::Printable;
+
+/// The most lines kept. An honest session has fewer than a hundred.
+const MAX_LINES: usize = 400;
+
+/// The most octets kept of a line; what is shown of it is shorter still.
+const MAX_LINE: usize = 2048;
+
+/// Who said a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// We did.
+    Client,
+    /// The server did.
+    Server,
+    /// Nobody: an event on the line, such as the TLS handshake.
+    Event,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Since the start of the probe.
+    pub at: Duration,
+    /// Who.
+    pub from: Speaker,
+    /// What, cleaned.
+    pub text: Printable,
+}
+
+/// All lines in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcript {
+    lines: Vec<Line>,
+    /// What the server has begun to say, and when; `None` between its lines.
+    begun: Option<(Duration, Vec<u8>)>,
+}
+
+impl Transcript {
+    /// Adds a line of ours, or an event.
+    pub fn add(&mut self, at: Duration, from: Speaker, text: &str) {
+        self.end();
+        self.push(at, from, text.trim_end().as_bytes());
+    }
+
+    /// Adds bytes of the server, in whatever pieces they arrive.
+    pub fn received(&mut self, at: Duration, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            let (begun_at, mut line) = self.begun.take().unwrap_or((at, Vec::new()));
+            let room = MAX_LINE.saturating_sub(line.len());
+            line.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                self.push(begun_at, Speaker::Server, line.trim_ascii_end());
+            } else {
+                self.begun = Some((begun_at, line));
+            }
+        }
+    }
+
+    /// Ends a line that the server left unfinished.
+    pub fn end(&mut self) {
+        if let Some((at, line)) = self.begun.take() {
+            self.push(at, Speaker::Server, line.trim_ascii_end());
+        }
+    }
+
+    fn push(&mut self, at: Duration, from: Speaker, text: &[u8]) {
+        if self.lines.len() < MAX_LINES {
+            self.lines.push(Line { at, from, text: Printable::from_bytes(text) });
+        }
+    }
+
+    /// The lines.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+}

@@ -1,0 +1,148 @@
+//! Facts × expectations → success, or the first thing that is wrong.
+
+use std::sync::Arc;
+
+use super::failure::{Failure, Reason};
+use super::{Findings, Outcome};
+use crate::endpoint::{AuthExpectation, Endpoint, Expectations, Presence};
+use crate::mail::Printable;
+use crate::mail::smtp::capabilities::Capabilities;
+use crate::phase::Phase;
+
+/// An expectation that could be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Its name in the configuration.
+    pub expectation: &'static str,
+    /// What was found, for people.
+    pub found: String,
+    /// Where and why it is not met; `None` when it is.
+    pub failure: Option<Failure>,
+}
+
+/// Judges what a probe found. A conversation that broke is a failure; one that ran to its end is
+/// judged by what was expected, in the order in which a probe meets it.
+pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
+    let expect = &endpoint.module.expect;
+    let judgements: Vec<Judgement> = [banner, auth_in_clear, starttls, tls_min, certificate, auth]
+        .iter()
+        .filter_map(|judge| judge(expect, &findings))
+        .collect();
+    let unmet = || judgements.iter().find_map(|judgement| judgement.failure.clone());
+    let failure = findings.breakdown.clone().or_else(unmet);
+    Outcome { endpoint, findings, failure, judgements }
+}
+
+type Verdict = Option<Judgement>;
+
+fn judgement(expectation: &'static str, found: String, failure: Option<Failure>) -> Verdict {
+    Some(Judgement { expectation, found, failure })
+}
+
+fn banner(expect: &Expectations, findings: &Findings) -> Verdict {
+    let pattern = expect.banner.as_ref()?;
+    let text = banner_text(findings)?;
+    let found = Printable::from_text(&text).to_string();
+    let failure = (!pattern.is_match(&text)).then(|| {
+        let detail = format!("the greeting “{found}” does not match {:?}", pattern.as_str());
+        Failure::new(Phase::Banner, Reason::BannerMismatch, detail)
+    });
+    judgement("banner", found, failure)
+}
+
+/// The greeting with its code, one line of the server a line. Not cleaned: for matching only.
+fn banner_text(findings: &Findings) -> Option<String> {
+    let greeting = findings.smtp.greeting.as_ref()?;
+    let lines = greeting.lines.iter().map(|line| format!("{:03} {}", greeting.code, String::from_utf8_lossy(line)));
+    Some(lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn auth_in_clear(expect: &Expectations, findings: &Findings) -> Verdict {
+    if !expect.no_auth_in_clear {
+        return None;
+    }
+    let clear = findings.smtp.clear.as_ref()?;
+    let failure = (!clear.auth.is_empty()).then(|| {
+        Failure::new(Phase::Ehlo, Reason::AuthInClear, format!("AUTH {} is offered before TLS", names(&clear.auth)))
+    });
+    judgement("auth_in_clear", offered(&clear.auth), failure)
+}
+
+fn starttls(expect: &Expectations, findings: &Findings) -> Verdict {
+    let clear = findings.smtp.clear.as_ref()?;
+    let found = if clear.starttls { "offered" } else { "absent" }.to_owned();
+    let failure = match expect.starttls {
+        Presence::Any => return None,
+        Presence::Offered if !clear.starttls => {
+            Some(Failure::new(Phase::StartTls, Reason::StartTlsNotSupported, "the server does not offer STARTTLS"))
+        }
+        Presence::Absent if clear.starttls => Some(Failure::new(
+            Phase::Ehlo,
+            Reason::UnexpectedReply,
+            "the server offers STARTTLS, which `expect.starttls: absent` forbids",
+        )),
+        Presence::Offered | Presence::Absent => None,
+    };
+    judgement("starttls", found, failure)
+}
+
+fn tls_min(expect: &Expectations, findings: &Findings) -> Verdict {
+    let (wanted, tls) = (expect.tls_min?, findings.tls.as_ref()?);
+    let failure = (tls.version < wanted).then(|| {
+        let detail = format!("the server chose {}, and {} is wanted", tls.version.as_str(), wanted.as_str());
+        Failure::new(Phase::Tls, Reason::TlsTooOld, detail)
+    });
+    judgement("tls_min", tls.version.as_str().to_owned(), failure)
+}
+
+fn certificate(expect: &Expectations, findings: &Findings) -> Verdict {
+    if !expect.certificate_valid {
+        return None;
+    }
+    let certificate = findings.certificate.as_ref()?;
+    let reasons: Vec<&str> = certificate.invalid.iter().map(|f| Reason::from(f.reason).as_str()).collect();
+    let found = if reasons.is_empty() { "valid".to_owned() } else { reasons.join(", ") };
+    judgement("certificate", found, Failure::certificate(&certificate.invalid))
+}
+
+fn auth(expect: &Expectations, findings: &Findings) -> Verdict {
+    let (phase, last) = last_ehlo(findings)?;
+    let missing = |names: &[String]| -> Vec<String> {
+        names.iter().filter(|name| !last.auth.iter().any(|offered| offered.as_str() == *name)).cloned().collect()
+    };
+    let failure = match &expect.auth {
+        AuthExpectation::Any => return None,
+        AuthExpectation::Offered if last.auth.is_empty() => {
+            Some(Failure::new(phase, Reason::AuthNotOffered, "the server does not offer AUTH"))
+        }
+        AuthExpectation::Absent if !last.auth.is_empty() => Some(Failure::new(
+            phase,
+            Reason::UnexpectedReply,
+            format!("the server offers AUTH {}, which `expect.auth: absent` forbids", names(&last.auth)),
+        )),
+        AuthExpectation::Mechanisms(wanted) if !missing(wanted).is_empty() => {
+            let detail = format!("AUTH lacks {}; {}", missing(wanted).join(" "), offered(&last.auth));
+            Some(Failure::new(phase, Reason::AuthNotOffered, detail))
+        }
+        _ => None,
+    };
+    judgement("auth", offered(&last.auth), failure)
+}
+
+/// RFC 3207 §4.2: after TLS only what is offered there counts. `None` while more was to come.
+fn last_ehlo(findings: &Findings) -> Option<(Phase, &Capabilities)> {
+    let after_starttls = findings.reached(Phase::StartTls);
+    match (&findings.smtp.tls, &findings.smtp.clear) {
+        (Some(tls), _) => Some((if after_starttls { Phase::EhloTls } else { Phase::Ehlo }, tls)),
+        (None, Some(clear)) if !after_starttls => Some((Phase::Ehlo, clear)),
+        _ => None,
+    }
+}
+
+fn offered(mechanisms: &[Printable]) -> String {
+    if mechanisms.is_empty() { "absent".into() } else { format!("offered: {}", names(mechanisms)) }
+}
+
+fn names(mechanisms: &[Printable]) -> String {
+    mechanisms.iter().map(Printable::as_str).collect::<Vec<_>>().join(" ")
+}
