@@ -1,0 +1,185 @@
+//! Connecting: the addresses of a host in turn, as a mail server does, within a bound for each address.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use super::io_error;
+use super::run::{Halt, Run, seconds};
+use crate::outcome::failure::{Failure, Reason};
+use crate::phase::Phase;
+
+/// How long an attempt may hold a place before it has connected. What takes longer is most likely
+/// never answered, and must not keep the other ports of the host waiting.
+const DIALLING: Duration = Duration::from_millis(500);
+
+/// How many connections each address has, over all endpoints.
+pub(super) struct Connections {
+    most: usize,
+    places: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
+}
+
+/// A place at an address; given back when dropped.
+pub(super) struct Place {
+    address: IpAddr,
+    permit: Option<OwnedSemaphorePermit>,
+    places: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
+}
+
+impl Connections {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, places: Arc::default() }
+    }
+
+    fn semaphore(&self, address: IpAddr) -> Arc<Semaphore> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.entry(address).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone()
+    }
+
+    async fn place(&self, address: IpAddr) -> Option<Place> {
+        let permit = self.semaphore(address).acquire_owned().await.ok()?;
+        Some(self.taken(address, permit))
+    }
+
+    fn place_now(&self, address: IpAddr) -> Option<Place> {
+        let permit = self.semaphore(address).try_acquire_owned().ok()?;
+        Some(self.taken(address, permit))
+    }
+
+    fn taken(&self, address: IpAddr, permit: OwnedSemaphorePermit) -> Place {
+        Place { address, permit: Some(permit), places: self.places.clone() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody else holds or awaits a place: the map forgets the address.
+        if places.get(&self.address).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
+            places.remove(&self.address);
+        }
+    }
+}
+
+/// Tries the addresses in order until one connects (RFC 5321 §5.1). If none does, the failure is the
+/// most telling of theirs: an answer tells more than silence, and silence more than a missing route.
+pub(super) async fn connect(
+    run: &mut Run,
+    connections: &Connections,
+    addresses: &[IpAddr],
+) -> Result<(TcpStream, Place), Halt> {
+    run.enter(Phase::Connect);
+    let mut worst: Option<(IpAddr, Failure)> = None;
+    for (tried, address) in addresses.iter().enumerate() {
+        // A fair share of what is left, so that dead addresses leave time for a live one.
+        run.findings.address = Some(*address);
+        let share = run.left() / (addresses.len() - tried) as u32;
+        match attempt(run, connections, *address, share).await? {
+            Ok(connected) => {
+                run.findings.passed_over.extend(worst.take().map(|(address, failure)| (address, failure.reason)));
+                run.lap(Phase::Connect);
+                run.connected();
+                return Ok(connected);
+            }
+            Err(failure) => {
+                let (kept, passed) = match worst.take() {
+                    Some(old) if weight(old.1.reason) >= weight(failure.reason) => {
+                        (old, Some((*address, failure.reason)))
+                    }
+                    old => ((*address, failure), old.map(|(address, failure)| (address, failure.reason))),
+                };
+                worst = Some(kept);
+                run.findings.passed_over.extend(passed);
+            }
+        }
+    }
+    let (address, failure) = worst.unzip();
+    run.findings.address = address;
+    Err(failure.map_or(Halt::TimedOut, Halt::Failed))
+}
+
+fn weight(reason: Reason) -> u8 {
+    match reason {
+        Reason::Refused => 4,
+        Reason::Reset => 3,
+        Reason::Timeout => 2,
+        Reason::Unreachable => 1,
+        _ => 0,
+    }
+}
+
+/// One address. The outer error ends the probe; the inner one only this attempt.
+async fn attempt(
+    run: &mut Run,
+    connections: &Connections,
+    address: IpAddr,
+    share: Duration,
+) -> Result<Result<(TcpStream, Place), Failure>, Halt> {
+    let target = SocketAddr::new(address, run.endpoint.port);
+    let source = run.endpoint.module.source_address;
+    let refused = |error| io_error::failure(Phase::Connect, &error);
+
+    let place = wait_for_place(run, connections, address).await?;
+    let mut dial = pin!(timeout(share, open(target, source)));
+    let (dialled, place) = match run.within(timeout(DIALLING, dial.as_mut())).await? {
+        Ok(dialled) => (dialled, Some(place)),
+        // It hangs: it dials on without a place, and takes one again if it connects after all.
+        Err(_) => {
+            drop(place);
+            (run.within(dial).await?, connections.place_now(address))
+        }
+    };
+    let tcp = match dialled {
+        Err(_) => {
+            let detail = format!("{address} gave no answer within {}", seconds(share));
+            return Ok(Err(Failure::new(Phase::Connect, Reason::Timeout, detail)));
+        }
+        Ok(Err(error)) => return Ok(Err(refused(error))),
+        Ok(Ok(tcp)) => tcp,
+    };
+    if let Some(place) = place {
+        return Ok(Ok((tcp, place)));
+    }
+    // The address is full by now, and this connection would be one too many: let it go, and wait for a turn.
+    drop(tcp);
+    let place = wait_for_place(run, connections, address).await?;
+    let again = run.within(open(target, source)).await?;
+    Ok(again.map(|tcp| (tcp, place)).map_err(refused))
+}
+
+/// Waits for a place, and leaves the wait out of the probe's clocks.
+async fn wait_for_place(run: &mut Run, connections: &Connections, address: IpAddr) -> Result<Place, Halt> {
+    if let Some(place) = connections.place_now(address) {
+        return Ok(place);
+    }
+    let began = instant();
+    let place = run.until_stopped(connections.place(address)).await?;
+    run.leave_out(instant() - began);
+    place.ok_or(Halt::Stopped)
+}
+
+/// Only for the length of a wait; the probe's own clock is in [`super::run`].
+#[expect(clippy::disallowed_methods, reason = "measures the wait that is left out of the probe's clock")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+/// The one place where a connection to a target is opened.
+#[expect(clippy::disallowed_methods, reason = "the home of the sockets to targets")]
+async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    let tcp = socket.connect(target).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
+}

@@ -1,0 +1,189 @@
+//! Does what a session says: the one exchange loop, for every protocol and every kind of stream.
+//!
+//! Here alone are the deadline of a read, the clock of a phase and the transcript.
+
+use crate::endpoint::Security;
+use crate::mail::smtp::command::{Command, EhloName};
+use crate::mail::smtp::session::{Action, Session, Step, TlsUse};
+use crate::outcome::failure::Failure;
+use crate::outcome::phase_of;
+use crate::outcome::transcript::Speaker;
+use crate::phase::Phase;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::run::{Halt, Run};
+use super::stream::Stream;
+use super::{io_error, tls};
+
+/// How long the reply to QUIT may take; its absence is never a failure.
+const QUIT_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the server may take to close after its reply to QUIT, before we do.
+const CLOSE_WAIT: Duration = Duration::from_millis(100);
+
+/// Talks with the server from its greeting to QUIT.
+pub(super) async fn dialogue(run: &mut Run, stream: Stream) -> Result<(), Halt> {
+    let name = match &run.endpoint.module.ehlo_name {
+        Some(name) => name.clone(),
+        None => own_address(&stream),
+    };
+    let session = Session::new(tls_use(run.endpoint.module.security), name);
+    let mut dialogue =
+        Dialogue { run, stream: Some(stream), session, step: Step::Greeting, read_at: None, left: false };
+    let result = dialogue.talk().await;
+    dialogue.close().await;
+    result
+}
+
+fn tls_use(security: Security) -> TlsUse {
+    match security {
+        Security::Plain => TlsUse::Never,
+        Security::Opportunistic => TlsUse::IfOffered,
+        Security::StartTls => TlsUse::Required,
+        Security::Tls => TlsUse::FromTheStart,
+    }
+}
+
+fn own_address(stream: &Stream) -> EhloName {
+    let address = stream.local_address().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
+    EhloName::literal(address.to_canonical())
+}
+
+struct Dialogue<'a> {
+    run: &'a mut Run,
+    /// `None` once a handshake has consumed it and failed.
+    stream: Option<Stream>,
+    session: Session,
+    /// The step whose time is running.
+    step: Step,
+    /// When the last bytes arrived; `None` before the first.
+    read_at: Option<Instant>,
+    /// QUIT has been sent.
+    left: bool,
+}
+
+impl Dialogue<'_> {
+    async fn talk(&mut self) -> Result<(), Halt> {
+        self.run.enter(Phase::Banner);
+        let mut action = self.session.next_action();
+        loop {
+            self.run.findings.smtp.clone_from(self.session.facts());
+            self.keep_time();
+            action = match action {
+                Action::Send(command) => self.send(&command).await?,
+                Action::Receive => self.receive().await?,
+                Action::StartTls => self.start_tls().await?,
+                Action::Fail(step, fault) => {
+                    let failure = Failure::of_fault(phase_of(step), &fault);
+                    self.run.findings.breakdown.get_or_insert(failure);
+                    self.session.next_action()
+                }
+                Action::Done => return Ok(()),
+            };
+        }
+    }
+
+    /// A step that the session has left is over, since the bytes that ended it arrived.
+    fn keep_time(&mut self) {
+        let now = self.session.step();
+        if now != self.step {
+            match self.read_at {
+                Some(at) => self.run.lap_at(phase_of(self.step), at),
+                None => self.run.lap(phase_of(self.step)),
+            }
+            self.begin(now);
+        }
+    }
+
+    fn begin(&mut self, step: Step) {
+        self.step = step;
+        self.run.enter(phase_of(step));
+        if step == Step::Quit {
+            self.run.limit_phase(QUIT_WAIT);
+        }
+    }
+
+    async fn send(&mut self, command: &Command) -> Result<Action, Halt> {
+        let line = command.to_line();
+        self.run.findings.transcript.add(self.run.elapsed(), Speaker::Client, &line);
+        self.left |= *command == Command::Quit;
+        let Some(stream) = &mut self.stream else { return Ok(Action::Done) };
+        let written = self.run.within(stream.write_all(line.as_bytes())).await;
+        stream.acknowledge_at_once();
+        match written {
+            Ok(Ok(())) => Ok(self.session.next_action()),
+            // What the server said before it closed is still to be read, and may say why.
+            Ok(Err(error)) if io_error::is_end(&error) => Ok(Action::Receive),
+            Ok(Err(error)) => self.broken(&error),
+            Err(halt) => self.interrupted(halt),
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Action, Halt> {
+        let mut buffer = [0; 4096];
+        let Some(stream) = &mut self.stream else { return Ok(Action::Done) };
+        let read = self.run.within(stream.read(&mut buffer)).await;
+        if self.run.is_stopping() {
+            self.session.leave_early();
+        }
+        match read {
+            Ok(Ok(0)) => Ok(self.session.end_of_stream()),
+            // TLS ended without close_notify: the same as an end of the stream where more was due.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(self.session.end_of_stream()),
+            Ok(Ok(length)) => {
+                self.read_at = Some(self.run.now());
+                self.run.findings.transcript.received(self.run.elapsed(), &buffer[..length]);
+                self.session.feed(&buffer[..length]);
+                Ok(self.session.next_action())
+            }
+            Ok(Err(error)) => self.broken(&error),
+            Err(halt) => self.interrupted(halt),
+        }
+    }
+
+    async fn start_tls(&mut self) -> Result<Action, Halt> {
+        let at = self.read_at.unwrap_or_else(|| self.run.now());
+        self.run.lap_at(Phase::StartTls, at);
+        let Some(stream) = self.stream.take() else { return Ok(Action::Done) };
+        self.stream = Some(tls::handshake(self.run, stream).await?);
+        let action = self.session.tls_started();
+        self.begin(self.session.step());
+        Ok(action)
+    }
+
+    /// An error of the connection: a failure, unless all that was missing is the reply to QUIT.
+    fn broken(&self, error: &io::Error) -> Result<Action, Halt> {
+        if self.step == Step::Quit {
+            return Ok(Action::Done);
+        }
+        let phase = phase_of(self.step);
+        Err(tls::alert(phase, error).unwrap_or_else(|| io_error::failure(phase, error)).into())
+    }
+
+    fn interrupted(&self, halt: Halt) -> Result<Action, Halt> {
+        if self.step == Step::Quit { Ok(Action::Done) } else { Err(halt) }
+    }
+
+    /// Ends the connection: close_notify and FIN, then a moment for the server to close its side, so that
+    /// nothing it still says is answered with RST.
+    async fn close(&mut self) {
+        if self.left && self.step == Step::Quit {
+            self.run.lap(Phase::Quit);
+        }
+        let Some(stream) = &mut self.stream else { return };
+        let left = self.left;
+        let farewell = async {
+            stream.shutdown().await?;
+            let mut rest = [0; 512];
+            while left && stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whatever comes of it, the probe is over.
+        let _ = timeout(CLOSE_WAIT, farewell).await;
+    }
+}

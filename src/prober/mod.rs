@@ -1,0 +1,113 @@
+//! One probe: resolve, connect, TLS, dialogue, certificate. The only sockets to targets are opened here.
+//!
+//! [`Prober::probe`] is the straight line; each step has a file:
+//!
+//! - [`run`]: the clock, the deadlines and what has been found so far.
+//! - [`connect`]: addresses in turn, and how many connections an address may have.
+//! - [`tls`]: a handshake that sees the certificate whatever its worth.
+//! - [`drive`]: does what the protocol's session says.
+//! - [`io_error`]: the system's errors in the words of the contract.
+//!
+//! A probe that fails is a result like any other; nothing here returns an error to its caller.
+
+mod connect;
+mod drive;
+mod io_error;
+mod run;
+mod stream;
+mod tls;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use crate::cert::name::ServerName;
+use crate::dns::{DnsFault, Resolver};
+use crate::endpoint::{Endpoint, Family, Security};
+use crate::outcome::failure::{Failure, Reason};
+use crate::outcome::{AddressCount, Outcome, verdict};
+use crate::phase::Phase;
+
+use connect::Connections;
+use run::{Halt, Run};
+use stream::Stream;
+
+/// Probes endpoints; shared by the scheduler, the command line and HTTP.
+pub struct Prober {
+    resolver: ArcSwap<Resolver>,
+    connections: Connections,
+}
+
+impl Prober {
+    /// A prober that keeps to so many connections an address.
+    pub fn new(resolver: Resolver, max_connections_per_address: usize) -> Self {
+        tls::warm_up();
+        Self { resolver: ArcSwap::from_pointee(resolver), connections: Connections::new(max_connections_per_address) }
+    }
+
+    /// Probes once. `None` when `stop` came first: the connection was then ended as politely as the
+    /// grace allowed, and what was found says nothing about the server.
+    pub async fn probe(&self, endpoint: Arc<Endpoint>, stop: &CancellationToken) -> Option<Outcome> {
+        let mut run = Run::start(endpoint, stop.clone());
+        if let Err(halt) = self.converse(&mut run).await {
+            run.breakdown(halt);
+        }
+        run.finish().map(|(endpoint, findings)| verdict::judge(endpoint, findings))
+    }
+
+    async fn converse(&self, run: &mut Run) -> Result<(), Halt> {
+        let addresses = self.resolve(run).await?;
+        let (tcp, _place) = connect::connect(run, &self.connections, &addresses).await?;
+        let mut stream = Stream::Clear(tcp);
+        if run.endpoint.module.security == Security::Tls {
+            stream = tls::handshake(run, stream).await?;
+        }
+        drive::dialogue(run, stream).await
+    }
+
+    /// The addresses to try, in order.
+    async fn resolve(&self, run: &mut Run) -> Result<Vec<IpAddr>, Halt> {
+        run.enter(Phase::Resolve);
+        let addresses = self.look_up(run).await?;
+        run.lap(Phase::Resolve);
+        Ok(addresses)
+    }
+
+    async fn look_up(&self, run: &mut Run) -> Result<Vec<IpAddr>, Halt> {
+        let endpoint = run.endpoint.clone();
+        if let Some(address) = endpoint.address {
+            return Ok(vec![address]);
+        }
+        let name = match &endpoint.host {
+            ServerName::Ip(address) => return Ok(vec![*address]),
+            ServerName::Dns(name) => name,
+        };
+        let resolver = self.resolver.load_full();
+        let answer = run.within(resolver.addresses(name)).await?;
+        let addresses = answer.map_err(|fault| dns_failure(name, &fault))?.addresses;
+        let ipv6 = addresses.iter().filter(|address| address.is_ipv6()).count();
+        run.findings.dns = Some(AddressCount { ipv4: addresses.len() - ipv6, ipv6 });
+        let wanted: Vec<IpAddr> =
+            addresses.into_iter().filter(|address| is_wanted(endpoint.family, *address)).collect();
+        if wanted.is_empty() { Err(dns_failure(name, &DnsFault::NoAddress).into()) } else { Ok(wanted) }
+    }
+}
+
+fn is_wanted(family: Family, address: IpAddr) -> bool {
+    match family {
+        Family::Any => true,
+        Family::Ipv4 => address.is_ipv4(),
+        Family::Ipv6 => address.is_ipv6(),
+    }
+}
+
+fn dns_failure(name: &str, fault: &DnsFault) -> Failure {
+    let (reason, detail) = match fault {
+        DnsFault::NotFound => (Reason::DnsNotFound, format!("DNS knows no {name} (NXDOMAIN)")),
+        DnsFault::NoAddress => (Reason::DnsNoAddress, format!("{name} has no address of the families probed")),
+        DnsFault::Failed(why) => (Reason::DnsFailed, format!("the address of {name} could not be found: {why}")),
+    };
+    Failure::new(Phase::Resolve, reason, detail)
+}

@@ -1,0 +1,208 @@
+//! A probe under way: its clock, its deadlines, and what it has found.
+//!
+//! The clock of a phase starts when the one before it ends. Time that the probe spends waiting for its
+//! turn on our side ([`Run::leave_out`]) is in no phase, and takes nothing from the deadline.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::endpoint::Endpoint;
+use crate::outcome::Findings;
+use crate::outcome::failure::{Failure, Reason};
+use crate::phase::Phase;
+
+/// What a connection that is open when the program stops gets to say goodbye.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why a probe goes no further.
+pub(super) enum Halt {
+    /// It failed.
+    Failed(Failure),
+    /// The current phase took too long.
+    TimedOut,
+    /// The program is stopping.
+    Stopped,
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// The state of a probe.
+pub(super) struct Run {
+    pub endpoint: Arc<Endpoint>,
+    pub findings: Findings,
+    stop: CancellationToken,
+    stopping: bool,
+    /// Set once there is a connection to take leave of.
+    connected: bool,
+    phase: Phase,
+    clock: Clock,
+}
+
+struct Clock {
+    /// When the probe began.
+    began: Instant,
+    /// `began`, later by what was left out.
+    start: Instant,
+    /// When the last phase ended.
+    mark: Instant,
+    /// When the probe must be over.
+    deadline: Instant,
+    /// When the current phase must be.
+    phase_deadline: Instant,
+}
+
+impl Run {
+    pub(super) fn start(endpoint: Arc<Endpoint>, stop: CancellationToken) -> Self {
+        let (now, wall) = now();
+        let deadline = now + endpoint.timeout();
+        Self {
+            endpoint,
+            findings: Findings::new(wall),
+            stop,
+            stopping: false,
+            connected: false,
+            phase: Phase::Resolve,
+            clock: Clock { began: now, start: now, mark: now, deadline, phase_deadline: deadline },
+        }
+    }
+
+    /// Begins a phase; its limit counts from the end of the one before.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        let module = &self.endpoint.module;
+        let limit = module.phase_timeouts.get(&phase).copied().unwrap_or(module.timeout);
+        self.phase = phase;
+        self.limit_phase(limit);
+    }
+
+    /// Shortens the current phase.
+    pub(super) fn limit_phase(&mut self, limit: Duration) {
+        self.clock.phase_deadline = self.clock.deadline.min(self.clock.mark + limit);
+    }
+
+    /// Ends a phase now.
+    pub(super) fn lap(&mut self, phase: Phase) {
+        self.lap_at(phase, now().0);
+    }
+
+    /// Ends a phase at the moment the deciding bytes arrived.
+    pub(super) fn lap_at(&mut self, phase: Phase, at: Instant) {
+        self.findings.phases.push((phase, at.saturating_duration_since(self.clock.mark)));
+        self.clock.mark = at.max(self.clock.mark);
+    }
+
+    /// Leaves a wait out of all clocks.
+    pub(super) fn leave_out(&mut self, waited: Duration) {
+        for instant in
+            [&mut self.clock.start, &mut self.clock.mark, &mut self.clock.deadline, &mut self.clock.phase_deadline]
+        {
+            *instant += waited;
+        }
+    }
+
+    /// The clock's time now.
+    #[expect(clippy::unused_self, reason = "the clock belongs to the run")]
+    pub(super) fn now(&self) -> Instant {
+        now().0
+    }
+
+    /// What is left of the current phase.
+    pub(super) fn left(&self) -> Duration {
+        self.clock.phase_deadline.saturating_duration_since(now().0)
+    }
+
+    /// From now on there is a connection that must be ended politely.
+    pub(super) fn connected(&mut self) {
+        self.connected = true;
+    }
+
+    /// Whether the program is stopping.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// The wall clock, moved on by the monotonic one since the start.
+    pub(super) fn wall_clock(&self) -> SystemTime {
+        self.findings.started + now().0.duration_since(self.clock.began)
+    }
+
+    /// The time in the transcript.
+    pub(super) fn elapsed(&self) -> Duration {
+        now().0.saturating_duration_since(self.clock.start)
+    }
+
+    /// Awaits something, but not past the deadline of the phase, nor of the grace once the program stops.
+    pub(super) async fn within<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Halt> {
+        let mut future = pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                output = &mut future => return Ok(output),
+                () = sleep_until(self.clock.phase_deadline) => return Err(Halt::TimedOut),
+                () = self.stop.cancelled(), if !self.stopping => {
+                    self.stopping = true;
+                    if !self.connected {
+                        return Err(Halt::Stopped);
+                    }
+                    self.clock.deadline = self.clock.deadline.min(now().0 + GRACE);
+                    self.clock.phase_deadline = self.clock.phase_deadline.min(self.clock.deadline);
+                }
+            }
+        }
+    }
+
+    /// Awaits a turn of ours: only the end of the program ends the wait.
+    pub(super) async fn until_stopped<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Halt> {
+        tokio::select! {
+            output = future => Ok(output),
+            () = self.stop.cancelled() => Err(Halt::Stopped),
+        }
+    }
+
+    /// Notes why the probe went no further; the phase it stopped in keeps the time it took.
+    pub(super) fn breakdown(&mut self, halt: Halt) {
+        let failure = match halt {
+            Halt::Stopped => {
+                self.stopping = true;
+                return;
+            }
+            Halt::Failed(failure) => failure,
+            Halt::TimedOut => {
+                let waited = seconds(self.clock.phase_deadline.saturating_duration_since(self.clock.mark));
+                Failure::new(self.phase, Reason::Timeout, format!("nothing more came within {waited}"))
+            }
+        };
+        if !self.findings.reached(self.phase) {
+            self.lap(self.phase);
+        }
+        self.findings.breakdown.get_or_insert(failure);
+    }
+
+    /// Closes the books. `None` when the probe was stopped rather than finished.
+    pub(super) fn finish(mut self) -> Option<(Arc<Endpoint>, Findings)> {
+        self.findings.transcript.end();
+        self.findings.ended = self.wall_clock();
+        self.findings.duration = self.clock.mark.saturating_duration_since(self.clock.start);
+        (!self.stopping).then_some((self.endpoint, self.findings))
+    }
+}
+
+/// A time for people: `20 s`, `1.5 s`.
+pub(super) fn seconds(duration: Duration) -> String {
+    let text = format!("{:.1}", duration.as_secs_f64());
+    format!("{} s", text.trim_end_matches(".0"))
+}
+
+/// The two clocks, read in this one place.
+#[expect(clippy::disallowed_methods, reason = "the home of the probe's clocks")]
+fn now() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
+}

@@ -1,0 +1,122 @@
+//! The connection to a target, in clear or inside TLS, as one type.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// A connection.
+pub(super) enum Stream {
+    /// TCP.
+    Clear(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<Watched>>),
+}
+
+impl Stream {
+    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(tcp) => tcp.read(buffer).await,
+            Self::Tls(tls) => tls.read(buffer).await,
+        }
+    }
+
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Clear(tcp) => tcp.write_all(bytes).await,
+            Self::Tls(tls) => {
+                tls.write_all(bytes).await?;
+                tls.flush().await
+            }
+        }
+    }
+
+    /// Lets the kernel acknowledge at once what comes next. A server without TCP_NODELAY holds its reply back
+    /// until its session tickets are acknowledged, and our kernel may delay that by 40 ms, which would
+    /// then be measured as the server's own.
+    pub(super) fn acknowledge_at_once(&self) {
+        #[cfg(target_os = "linux")]
+        // Without it the measurement is less exact, and nothing else is lost.
+        let _ = self.tcp().set_quickack(true);
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Clear(tcp) => tcp,
+            Self::Tls(tls) => &tls.get_ref().0.tcp,
+        }
+    }
+
+    /// Sends close_notify, if there is TLS, and FIN.
+    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(tcp) => tcp.shutdown().await,
+            Self::Tls(tls) => tls.shutdown().await,
+        }
+    }
+
+    /// Our end of the connection.
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.tcp().local_addr()
+    }
+}
+
+/// A TCP connection during the handshake: it keeps the first bytes the peer sent, to see what they were
+/// if they are not TLS, and bounds how many there may be.
+pub(super) struct Watched {
+    tcp: TcpStream,
+    /// The first bytes received.
+    pub first: Vec<u8>,
+    received: usize,
+    limit: usize,
+}
+
+/// Enough to show a line of text.
+const FIRST: usize = 512;
+
+impl Watched {
+    pub(super) fn new(tcp: TcpStream, limit: usize) -> Self {
+        Self { tcp, first: Vec::new(), received: 0, limit }
+    }
+
+    /// The handshake is over: the limits of the dialogue take over.
+    pub(super) fn unwatch(&mut self) {
+        self.first = Vec::new();
+        self.limit = usize::MAX;
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let new = &buf.filled()[before..];
+        if self.limit < usize::MAX {
+            let room = FIRST.saturating_sub(self.first.len());
+            self.first.extend_from_slice(&new[..new.len().min(room)]);
+            self.received += new.len();
+            if self.received > self.limit {
+                return Poll::Ready(Err(io::Error::other(rustls::Error::General("the handshake is too long".into()))));
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
