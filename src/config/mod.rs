@@ -1,0 +1,176 @@
+//! The configuration: a YAML file to values that cannot be wrong, or every error in it at once.
+//!
+//! - [`file`]: YAML, and the place of each value in it.
+//! - [`reader`]: takes a tree apart and collects the problems.
+//! - [`values`]: single values.
+//! - [`modules`] and [`targets`]: what is probed, and how.
+//! - [`hostname`]: the default of `ehlo_name`.
+
+mod file;
+mod hostname;
+mod modules;
+mod reader;
+mod targets;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cert::roots::Roots;
+use crate::endpoint::Endpoint;
+use crate::mail::smtp::command::EhloName;
+
+use file::Node;
+pub use modules::{DEFAULT_TIMEOUT, Modules, by_port};
+pub use reader::Problem;
+use reader::{At, Entries, Source, list};
+use targets::{Targets, interval};
+use values::{number, text, word};
+
+/// How often an endpoint is probed unless its target says otherwise.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many probes run at once unless the file says otherwise.
+pub const DEFAULT_CONCURRENT_PROBES: usize = 512;
+
+/// How many connections an address has at once unless the file says otherwise.
+pub const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 2;
+
+/// Below this, an interval is a burden to servers that are not one's own.
+const POLITE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Which histograms are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Histograms {
+    /// With buckets as series of their own.
+    Classic,
+    /// None.
+    None,
+}
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What is probed.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// What targets and the command line can name.
+    pub modules: Modules,
+    /// The most probes at once.
+    pub max_concurrent_probes: usize,
+    /// The most established connections to one address at once.
+    pub max_connections_per_address: usize,
+    /// Which histograms are shown.
+    pub histograms: Histograms,
+    /// What works and is perhaps not meant.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// What there is without a file: the built-in modules and no target.
+    pub fn built_in() -> Self {
+        let (roots, note) = Roots::system();
+        let ehlo = hostname::qualified();
+        Self {
+            endpoints: Vec::new(),
+            modules: Modules::built_in(&Arc::new(roots), ehlo.as_ref()),
+            max_concurrent_probes: DEFAULT_CONCURRENT_PROBES,
+            max_connections_per_address: DEFAULT_CONNECTIONS_PER_ADDRESS,
+            histograms: Histograms::Classic,
+            warnings: note.into_iter().collect(),
+        }
+    }
+
+    /// Loads a file and all that it names.
+    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        let (mut source, root) = Source::open(path).map_err(|problem| vec![problem])?;
+        let mut problems = Vec::new();
+        let config = read(&mut source, &root, &mut problems);
+        problems.splice(0..0, source.problems);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+/// Reads the main file; the problems of further files go to `problems`.
+fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config {
+    let mut entries = Entries::of(source, root, At::default());
+    let own_interval = entries.read(source, "interval", interval).unwrap_or(DEFAULT_INTERVAL);
+    let ehlo = entries.read(source, "ehlo_name", |node| EhloName::parse(&text(node)?)).or_else(hostname::qualified);
+    let max_concurrent_probes =
+        entries.read(source, "max_concurrent_probes", number(1..=100_000)).unwrap_or(DEFAULT_CONCURRENT_PROBES);
+    let max_connections_per_address = entries
+        .read(source, "max_connections_per_address", number(1..=1000))
+        .unwrap_or(DEFAULT_CONNECTIONS_PER_ADDRESS);
+    let kinds = [("both", Histograms::Classic), ("classic", Histograms::Classic), ("none", Histograms::None)];
+    let histograms = entries.read(source, "histograms", word(&kinds)).unwrap_or(Histograms::Classic);
+
+    let (roots, note) = Roots::system();
+    let mut warnings: Vec<String> = note.into_iter().collect();
+    let roots = Arc::new(roots);
+    let mut modules = Modules::built_in(&roots, ehlo.as_ref());
+    if let Some((node, at)) = entries.get("modules") {
+        modules.read(source, node, at, &roots, ehlo.as_ref());
+    }
+    let mut targets = Targets::new(&modules, own_interval);
+    if let Some((node, at)) = entries.get("targets") {
+        targets.read(source, node, &at);
+    }
+    if let Some((node, at)) = entries.get("target_files") {
+        target_files(source, node, &at, &mut targets, problems);
+    }
+    entries.finish(source);
+    let endpoints = targets.endpoints;
+    warnings.extend(remarks(&endpoints));
+    Config { endpoints, modules, max_concurrent_probes, max_connections_per_address, histograms, warnings }
+}
+
+fn remarks(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if endpoints.is_empty() {
+        remarks.push("no target is configured: nothing is probed".to_owned());
+    }
+    let hasty = endpoints.iter().filter(|endpoint| endpoint.interval < POLITE_INTERVAL).count();
+    if hasty > 0 {
+        remarks.push(format!(
+            "{hasty} endpoints are probed more often than every 10s: do that only to servers of your own"
+        ));
+    }
+    remarks
+}
+
+/// The files that the patterns of `target_files` match.
+fn target_files(source: &mut Source, node: &Node, at: &At, targets: &mut Targets<'_>, problems: &mut Vec<Problem>) {
+    for (number, node) in list(source, node, at).iter().enumerate() {
+        let at = at.item(number);
+        match text(node).and_then(|pattern| matches(source, &pattern)) {
+            Err(why) => source.problem(&at, why),
+            Ok(paths) => paths.iter().for_each(|path| target_file(path, targets, problems)),
+        }
+    }
+}
+
+fn matches(source: &Source, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let path = source.relative(pattern);
+    let is_pattern = pattern.contains(['*', '?', '[']);
+    if !is_pattern {
+        return Ok(vec![path]);
+    }
+    let found =
+        glob::glob(&path.to_string_lossy()).map_err(|error| format!("{pattern:?} is no file pattern: {error}"))?;
+    found.collect::<Result<_, _>>().map_err(|error| format!("{pattern:?} cannot be looked up: {error}"))
+}
+
+fn target_file(path: &Path, targets: &mut Targets<'_>, problems: &mut Vec<Problem>) {
+    match Source::open(path) {
+        Err(problem) => problems.push(problem),
+        Ok((mut source, root)) => {
+            if root != Node::Null {
+                targets.read(&mut source, &root, &At::default());
+            }
+            problems.extend(source.problems);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

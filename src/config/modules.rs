@@ -1,0 +1,277 @@
+//! Modules: the built-in ones, and what a file says of them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::file::Node;
+use super::reader::{At, Entries, Source, list};
+use super::values::{address, duration, text, word};
+use crate::cert::name::ServerName;
+use crate::cert::roots::Roots;
+use crate::endpoint::{AuthExpectation, Expectations, Module, Presence, Protocol, Security, TlsVersion};
+use crate::mail::smtp::command::EhloName;
+use crate::phase::Phase;
+
+/// How long a probe may take unless a module says otherwise. RFC 5321 §4.5.3.2.1 would let a server take
+/// five minutes to greet; servers that delay on purpose take up to 15 s.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The modules that need no configuration carry IANA's service names.
+const BUILT_IN: [(&str, Security, &[u16]); 3] = [
+    ("smtp", Security::Opportunistic, &[25]),
+    ("submission", Security::StartTls, &[587, 588, 2525, 2587]),
+    // RFC 8314 §3.3 and §7.3: implicit TLS on 465 is the preferred way to submit.
+    ("submissions", Security::Tls, &[465, 2465]),
+];
+
+/// The name of the module that a port has by itself.
+pub fn by_port(port: u16) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(_, _, ports)| ports.contains(&port)).map(|(name, _, _)| *name)
+}
+
+/// All modules that targets can name.
+#[derive(Clone, Debug)]
+pub struct Modules(BTreeMap<String, Arc<Module>>);
+
+impl Modules {
+    /// The built-in ones alone.
+    pub fn built_in(roots: &Arc<Roots>, ehlo_name: Option<&EhloName>) -> Self {
+        let module = |(name, security, _): (&str, Security, &[u16])| {
+            let expect = built_in_expectations(security);
+            (name.to_owned(), Arc::new(Module { expect, ..blank(name, security, roots, ehlo_name) }))
+        };
+        Self(BUILT_IN.into_iter().map(module).collect())
+    }
+
+    /// The module of a name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Module>> {
+        self.0.get(name)
+    }
+
+    /// The names of all, for a message.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
+    /// Adds what a file says to the built-in modules, or new modules to them.
+    pub(super) fn read(
+        &mut self,
+        source: &mut Source,
+        node: &Node,
+        at: At,
+        roots: &Arc<Roots>,
+        ehlo: Option<&EhloName>,
+    ) {
+        for (name, node, at) in Entries::of(source, node, at).all() {
+            let base = self.0.get(name).map(|module| Module::clone(module));
+            if let Some(module) = module(source, name, node, at, base, roots, ehlo) {
+                self.0.insert(name.to_owned(), Arc::new(module));
+            }
+        }
+    }
+}
+
+fn built_in_expectations(security: Security) -> Expectations {
+    match security {
+        // RFC 7435: on port 25 any certificate is better than none.
+        Security::Plain | Security::Opportunistic => Expectations::default(),
+        Security::StartTls => Expectations {
+            starttls: Presence::Offered,
+            auth: AuthExpectation::Offered,
+            certificate_valid: true,
+            ..Expectations::default()
+        },
+        Security::Tls => {
+            Expectations { auth: AuthExpectation::Offered, certificate_valid: true, ..Expectations::default() }
+        }
+    }
+}
+
+fn blank(name: &str, security: Security, roots: &Arc<Roots>, ehlo_name: Option<&EhloName>) -> Module {
+    Module {
+        name: name.to_owned(),
+        protocol: Protocol::Smtp,
+        security,
+        timeout: DEFAULT_TIMEOUT,
+        phase_timeouts: BTreeMap::new(),
+        server_name: None,
+        roots: roots.clone(),
+        client_certificate: None,
+        source_address: None,
+        ehlo_name: ehlo_name.cloned(),
+        expect: Expectations::default(),
+    }
+}
+
+/// One entry of `modules`. `None` when it has a problem that leaves no module.
+fn module(
+    source: &mut Source,
+    name: &str,
+    node: &Node,
+    at: At,
+    base: Option<Module>,
+    roots: &Arc<Roots>,
+    ehlo: Option<&EhloName>,
+) -> Option<Module> {
+    let mut entries = Entries::of(source, node, at);
+    let is_new = base.is_none();
+    let mut module = base.unwrap_or_else(|| blank(name, Security::Plain, roots, ehlo));
+    let words = Security::ALL.map(|security| (security.as_str(), security));
+    let security = word(&words);
+    let security = if is_new {
+        entries.require(source, "security", "starttls", security)
+    } else {
+        entries.read(source, "security", security)
+    };
+    if let Some(security) = security {
+        module.security = security;
+        // Where TLS is required, the certificate matters unless the file says otherwise.
+        if is_new {
+            module.expect.certificate_valid = matches!(security, Security::StartTls | Security::Tls);
+        }
+    }
+    if let Some(protocol) = entries.read(source, "protocol", word(&[("smtp", Protocol::Smtp)])) {
+        module.protocol = protocol;
+    }
+    let limit = duration(SECOND / 10..=SECOND * 600);
+    if let Some(timeout) = entries.read(source, "timeout", &limit) {
+        module.timeout = timeout;
+    }
+    if let Some((node, at)) = entries.get("phase_timeouts") {
+        module.phase_timeouts = phase_timeouts(source, node, at);
+    }
+    if let Some(name) = entries.read(source, "server_name", |node| ServerName::parse(&text(node)?)) {
+        module.server_name = Some(name);
+    }
+    if let Some(roots) = ca_file(source, &mut entries) {
+        module.roots = roots;
+    }
+    if let Some((node, at)) = entries.get("client_certificate") {
+        module.client_certificate = client_certificate(source, node, at);
+    }
+    if let Some(address) = entries.read(source, "source_address", address) {
+        module.source_address = Some(address);
+    }
+    if let Some(name) = entries.read(source, "ehlo_name", |node| EhloName::parse(&text(node)?)) {
+        module.ehlo_name = Some(name);
+    }
+    if let Some((node, at)) = entries.get("expect") {
+        expectations(source, node, at, &mut module.expect);
+    }
+    entries.finish(source);
+    (!is_new || security.is_some()).then_some(module)
+}
+
+fn phase_timeouts(source: &mut Source, node: &Node, at: At) -> BTreeMap<Phase, Duration> {
+    let mut entries = Entries::of(source, node, at);
+    let limit = duration(SECOND / 10..=SECOND * 600);
+    let limits = Phase::ALL.map(|phase| (phase, entries.read(source, phase.as_str(), &limit)));
+    entries.finish(source);
+    limits.into_iter().filter_map(|(phase, limit)| Some((phase, limit?))).collect()
+}
+
+fn ca_file(source: &mut Source, entries: &mut Entries<'_>) -> Option<Arc<Roots>> {
+    let (node, at) = entries.get("ca_file")?;
+    let (path, pem) = file(source, node, &at)?;
+    Roots::from_pem(&pem)
+        .map(Arc::new)
+        .map_err(|why| source.problem(&at, format!("{} cannot be used: {why}", path.display())))
+        .ok()
+}
+
+/// The content of a file named in the configuration.
+fn file(source: &mut Source, node: &Node, at: &At) -> Option<(PathBuf, Vec<u8>)> {
+    let name = text(node).map_err(|why| source.problem(at, why)).ok()?;
+    let path = source.relative(&name);
+    match std::fs::read(&path) {
+        Ok(content) => Some((path, content)),
+        Err(error) => {
+            source.problem(at, format!("{} cannot be read: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn client_certificate(source: &mut Source, node: &Node, at: At) -> Option<Arc<CertifiedKey>> {
+    let mut entries = Entries::of(source, node, at.clone());
+    let mut content = |source: &mut Source, name| {
+        if entries.get(name).is_none() {
+            entries.missing(source, name, "FILE.pem");
+        }
+        let (node, at) = entries.get(name)?;
+        file(source, node, &at).map(|(_, content)| content)
+    };
+    let (certificate, key) = (content(source, "cert_file"), content(source, "key_file"));
+    entries.finish(source);
+    let identity = certified_key(&certificate?, &key?);
+    identity.map(Arc::new).map_err(|why| source.problem(&at, why)).ok()
+}
+
+fn certified_key(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
+    let chain = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("`cert_file` is no valid PEM file: {error}"))?;
+    if chain.is_empty() {
+        return Err("`cert_file` has no certificate (-----BEGIN CERTIFICATE-----)".into());
+    }
+    // What is wrong with a key is not told in detail: nothing of a key file is ever shown.
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| "`key_file` has no readable private key (-----BEGIN PRIVATE KEY-----)".to_owned())?;
+    CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
+        .map_err(|_| "`key_file` is not the key of `cert_file`, or of a kind that TLS does not use".to_owned())
+}
+
+fn expectations(source: &mut Source, node: &Node, at: At, expect: &mut Expectations) {
+    let mut entries = Entries::of(source, node, at);
+    let presence = [("offered", Presence::Offered), ("absent", Presence::Absent), ("any", Presence::Any)];
+    if let Some(starttls) = entries.read(source, "starttls", word(&presence)) {
+        expect.starttls = starttls;
+    }
+    if let Some(auth) = entries.get("auth").and_then(|(node, at)| auth(source, node, &at)) {
+        expect.auth = auth;
+    }
+    if let Some(absent) = entries.read(source, "auth_in_clear", word(&[("any", false), ("absent", true)])) {
+        expect.no_auth_in_clear = absent;
+    }
+    if let Some(valid) = entries.read(source, "certificate", word(&[("valid", true), ("any", false)])) {
+        expect.certificate_valid = valid;
+    }
+    let versions = TlsVersion::ALL.map(|version| (version.number(), version));
+    if let Some(version) = entries.read(source, "tls_min", word(&versions)) {
+        expect.tls_min = Some(version);
+    }
+    if let Some(pattern) = entries.read(source, "banner", pattern) {
+        expect.banner = Some(pattern);
+    }
+    entries.finish(source);
+}
+
+fn pattern(node: &Node) -> Result<regex_lite::Regex, String> {
+    let text = text(node)?;
+    regex_lite::Regex::new(&text).map_err(|error| format!("{text:?} is no regular expression: {error}"))
+}
+
+fn auth(source: &mut Source, node: &Node, at: &At) -> Option<AuthExpectation> {
+    if let Node::List(_) = node {
+        let names = list(source, node, at).iter().map(|node| text(node).map(|name| name.to_ascii_uppercase()));
+        let names = names.collect::<Result<Vec<String>, String>>();
+        return names.map(AuthExpectation::Mechanisms).map_err(|why| source.problem(at, why)).ok();
+    }
+    let words = [("offered", Presence::Offered), ("absent", Presence::Absent), ("any", Presence::Any)];
+    let wanted = word(&words)(node)
+        .map_err(|why| source.problem(at, format!("{why}, or a list such as [PLAIN, LOGIN]")))
+        .ok()?;
+    Some(match wanted {
+        Presence::Offered => AuthExpectation::Offered,
+        Presence::Absent => AuthExpectation::Absent,
+        Presence::Any => AuthExpectation::Any,
+    })
+}

@@ -1,0 +1,198 @@
+//! Targets: hosts and ports, in the configuration itself, in further files, and in Prometheus' file_sd lists.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::file::Node;
+use super::modules::{Modules, by_port};
+use super::reader::{At, Entries, Source, list};
+use super::values::{duration, port, text, word};
+use crate::cert::name::ServerName;
+use crate::endpoint::{Endpoint, EndpointId, Family, RESERVED_LABELS};
+
+/// The shortest and the longest interval.
+const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
+
+/// What all targets share, and the endpoints found so far.
+pub(super) struct Targets<'a> {
+    pub modules: &'a Modules,
+    pub interval: Duration,
+    pub endpoints: Vec<Arc<Endpoint>>,
+    seen: HashSet<EndpointId>,
+}
+
+/// The conversion for `interval`.
+pub(super) fn interval(node: &Node) -> Result<Duration, String> {
+    duration(INTERVALS)(node)
+}
+
+/// What the ports of a target have in common.
+struct Common {
+    target: String,
+    host: ServerName,
+    labels: BTreeMap<String, String>,
+    interval: Duration,
+    family: Family,
+    module: Option<String>,
+}
+
+impl<'a> Targets<'a> {
+    pub(super) fn new(modules: &'a Modules, interval: Duration) -> Self {
+        Self { modules, interval, endpoints: Vec::new(), seen: HashSet::new() }
+    }
+
+    /// A list of targets; an entry with a `targets` key of its own is one of Prometheus' file_sd groups.
+    pub(super) fn read(&mut self, source: &mut Source, node: &Node, at: &At) {
+        for (number, node) in list(source, node, at).iter().enumerate() {
+            let at = at.item(number);
+            match node {
+                Node::Map(entries) if entries.iter().any(|(key, _)| key == "targets") => self.group(source, node, at),
+                _ => self.target(source, node, at),
+            }
+        }
+    }
+
+    fn target(&mut self, source: &mut Source, node: &Node, at: At) {
+        let mut entries = Entries::of(source, node, at);
+        let name = entries.read(source, "name", text);
+        let host = entries.require(source, "host", "smtp.example.org", |node| ServerName::parse(&text(node)?));
+        let ports = entries.get("ports");
+        let own_interval = entries.read(source, "interval", interval);
+        let module = entries.read(source, "module", |node| self.module_name(&text(node)?));
+        // The only value so far; every address of a name comes as `all`.
+        let _ = entries.read(source, "addresses", word(&[("first", ())]));
+        let families = [("any", Family::Any), ("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
+        let family = entries.read(source, "family", word(&families)).unwrap_or_default();
+        let labels = entries.get("labels").map(|(node, at)| labels(source, node, at)).unwrap_or_default();
+        if ports.is_none() {
+            entries.missing(source, "ports", "[25, 465, 587]");
+        }
+        entries.finish(source);
+        let (Some(host), Some((ports, ports_at))) = (host, ports) else { return };
+        let target = name.unwrap_or_else(|| host.to_string());
+        let common = Common { target, host, labels, interval: own_interval.unwrap_or(self.interval), family, module };
+        let ports_list = list(source, ports, &ports_at);
+        if ports_list.is_empty() {
+            source.problem(&ports_at, "no port is named: write `ports: [25, 465, 587]`");
+        }
+        for (number, node) in ports_list.iter().enumerate() {
+            self.port(source, &common, node, ports_at.item(number));
+        }
+    }
+
+    fn port(&mut self, source: &mut Source, common: &Common, node: &Node, at: At) {
+        let (port, module) = if let Node::Map(_) = node {
+            let mut entries = Entries::of(source, node, at.clone());
+            let port = entries.require(source, "port", "10587", port);
+            let module = entries.read(source, "module", |node| self.module_name(&text(node)?));
+            entries.finish(source);
+            (port, module)
+        } else {
+            (port(node).map_err(|why| source.problem(&at, why)).ok(), None)
+        };
+        let Some(port) = port else { return };
+        self.endpoint(source, common, port, module.or_else(|| common.module.clone()), &at);
+    }
+
+    fn endpoint(&mut self, source: &mut Source, common: &Common, port: u16, module: Option<String>, at: &At) {
+        let Some(module) = module.or_else(|| by_port(port).map(str::to_owned)) else {
+            let example = format!("{{port: {port}, module: submission}}");
+            source.problem(at, format!("port {port} has no module of its own: name one, such as {example}"));
+            return;
+        };
+        let Some(module) = self.modules.get(&module) else { return };
+        let endpoint = Endpoint {
+            target: common.target.clone(),
+            host: common.host.clone(),
+            port,
+            address: None,
+            labels: common.labels.clone(),
+            interval: common.interval,
+            family: common.family,
+            module: module.clone(),
+        };
+        if self.seen.insert(endpoint.id()) {
+            self.endpoints.push(Arc::new(endpoint));
+        } else {
+            let what = endpoint.host_and_port();
+            source.problem(
+                at,
+                format!("{what} of target {:?} stands twice: remove one, or give one another `name`", common.target),
+            );
+        }
+    }
+
+    fn module_name(&self, name: &str) -> Result<String, String> {
+        let known = self.modules.names();
+        let ok = known.contains(&name).then(|| name.to_owned());
+        ok.ok_or_else(|| {
+            format!("there is no module {name:?}: write one of {}, or add it under `modules`", known.join(", "))
+        })
+    }
+
+    /// A group of Prometheus' file_sd: `targets` are host:port, `labels` go to all of them. Of the labels
+    /// that begin with two underscores only `__param_module` means something here.
+    fn group(&mut self, source: &mut Source, node: &Node, at: At) {
+        let mut entries = Entries::of(source, node, at);
+        let targets = entries.get("targets");
+        let given = entries.get("labels");
+        entries.finish(source);
+        let module = given.as_ref().and_then(|(node, at)| {
+            let (_, node, at) =
+                Entries::of(source, node, at.clone()).all().find(|(name, _, _)| *name == "__param_module")?;
+            text(node).and_then(|name| self.module_name(&name)).map_err(|why| source.problem(&at, why)).ok()
+        });
+        let labels = given.map(|(node, at)| labels(source, node, at)).unwrap_or_default();
+        let Some((targets, targets_at)) = targets else { return };
+        for (number, node) in list(source, targets, &targets_at).iter().enumerate() {
+            let at = targets_at.item(number);
+            match text(node).and_then(|text| host_and_port(&text)) {
+                Err(why) => source.problem(&at, why),
+                Ok((host, port)) => {
+                    let common = Common {
+                        target: host.to_string(),
+                        host,
+                        labels: labels.clone(),
+                        interval: self.interval,
+                        family: Family::Any,
+                        module: None,
+                    };
+                    self.endpoint(source, &common, port, module.clone(), &at);
+                }
+            }
+        }
+    }
+}
+
+fn host_and_port(text: &str) -> Result<(ServerName, u16), String> {
+    let wrong = || format!("{text:?} is no host:port: write one such as smtp.example.org:587 or [2001:db8::1]:25");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    Ok((ServerName::parse(host)?, port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?))
+}
+
+fn labels(source: &mut Source, node: &Node, at: At) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for (name, node, at) in Entries::of(source, node, at).all() {
+        match (label_name(name), text(node)) {
+            _ if name.starts_with("__") => {}
+            (Err(why), _) | (_, Err(why)) => source.problem(&at, why),
+            (Ok(()), Ok(value)) => {
+                labels.insert(name.to_owned(), value);
+            }
+        }
+    }
+    labels
+}
+
+/// Prometheus' data model: `[a-zA-Z_][a-zA-Z0-9_]*`.
+fn label_name(name: &str) -> Result<(), String> {
+    if RESERVED_LABELS.contains(&name) {
+        return Err(format!("the label {name:?} has a meaning of its own here: use another name"));
+    }
+    let ok =
+        name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    (ok && !name.is_empty())
+        .then_some(())
+        .ok_or_else(|| format!("{name:?} is no label name: use letters, digits and underscores"))
+}

@@ -1,0 +1,128 @@
+//! Configurations as texts, and what comes of them.
+
+use super::*;
+use crate::endpoint::{AuthExpectation, Security};
+
+fn load(text: &str) -> Result<Config, Vec<String>> {
+    let dir =
+        std::env::temp_dir().join(format!("mail-config-{}-{:?}", std::process::id(), std::thread::current().id()));
+    std::fs::create_dir_all(dir.join("targets")).unwrap();
+    std::fs::write(dir.join("targets/one.yml"), "- host: file.example\n  ports: [25]\n").unwrap();
+    std::fs::write(
+        dir.join("targets/sd.json"),
+        r#"[{"targets": ["sd.example:587", "[::1]:25"], "labels": {"site": "x", "__meta": "y"}}]"#,
+    )
+    .unwrap();
+    let path = dir.join("mail.yml");
+    std::fs::write(&path, text).unwrap();
+    let strip = |problem: &Problem| problem.to_string().replace(&format!("{}/", dir.display()), "");
+    let result = Config::load(&path).map_err(|problems| problems.iter().map(strip).collect());
+    std::fs::remove_dir_all(&dir).unwrap();
+    result
+}
+
+fn endpoints(text: &str) -> Vec<String> {
+    let config = load(text).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    config.endpoints.iter().map(|e| format!("{} {} {}", e.target, e.host_and_port(), e.module.name)).collect()
+}
+
+fn problems(text: &str) -> Vec<String> {
+    load(text).expect_err("problems")
+}
+
+#[test]
+fn ports_choose_their_modules() {
+    let text = "targets: [{name: a, host: MX.example., ports: [25, 465, 587, 588, 2525, 2587, 2465]}]";
+    let modules: Vec<String> = endpoints(text).iter().map(|e| e.split(' ').next_back().unwrap().to_owned()).collect();
+    assert_eq!(modules.join(" "), "smtp submissions submission submission submission submission submissions");
+    assert_eq!(
+        endpoints("targets: [{host: '::1', ports: [{port: 10587, module: submission}]}]"),
+        ["::1 [::1]:10587 submission"]
+    );
+}
+
+#[test]
+fn files_add_targets() {
+    let mut found = endpoints("target_files: [targets/*]");
+    found.sort();
+    assert_eq!(
+        found,
+        ["::1 [::1]:25 smtp", "file.example file.example:25 smtp", "sd.example sd.example:587 submission"]
+    );
+}
+
+#[test]
+fn a_module_overrides_only_what_it_names() {
+    let config = load(
+        "modules:\n  submission: {timeout: 5s, expect: {auth: [plain, LOGIN], tls_min: 1.3}}\n  odd: {security: tls}\n",
+    )
+    .unwrap();
+    let submission = config.modules.get("submission").unwrap();
+    assert_eq!(submission.timeout, Duration::from_secs(5));
+    assert_eq!(submission.security, Security::StartTls);
+    assert_eq!(submission.expect.auth, AuthExpectation::Mechanisms(vec!["PLAIN".into(), "LOGIN".into()]));
+    assert!(submission.expect.certificate_valid);
+    assert!(config.modules.get("odd").unwrap().expect.certificate_valid);
+}
+
+#[test]
+fn every_problem_is_reported_with_its_place_and_its_cure() {
+    let text = "interval: 60
+interval: 5M
+ehlo_name: localhost
+modules:
+  submission:
+    timout: 5s
+    expect: {certificate: vaild}
+  odd: {ca_file: none.pem}
+targets:
+  - host: mx example
+    ports: [25, 99999, 10587, {port: 26, module: nope}]
+    labels: {port: x, good: y}
+  - host: mx.example
+    ports: [25, 25]
+  - name: x
+targt: 1
+";
+    let expected = [
+        "mail.yml:2:1: interval: this key stands twice: remove one of them",
+        "mail.yml:1:11: interval: \"60\" is no duration: write a number with a unit, such as 60s, 500ms or 5m",
+        "mail.yml:3:12: ehlo_name: \"localhost\" is no fully qualified host name: write one with a dot, such as probe.example.org, or an address literal such as [192.0.2.1]",
+        "mail.yml:7:27: modules.submission.expect.certificate: \"vaild\" is not known here: write valid, any (did you mean valid?)",
+        "mail.yml:6:5: modules.submission.timout: unknown key: did you mean `timeout`?",
+        "mail.yml:8:8: modules.odd: `security` is missing: write `security: starttls`",
+    ];
+    let found = problems(text);
+    assert_eq!(found[..6], expected, "{found:#?}");
+    let rest = found[6..].join("\n");
+    for part in [
+        "modules.odd.ca_file: none.pem cannot be read",
+        "mail.yml:10:11: targets[0].host: \"mx example\" is no host name or address",
+        "mail.yml:12:20: targets[0].labels.port: the label \"port\" has a meaning of its own",
+        "mail.yml:14:17: targets[1].ports[1]: mx.example:25 of target \"mx.example\" stands twice",
+        "targets[2]: `host` is missing: write `host: smtp.example.org`",
+        "targets[2]: `ports` is missing",
+        "mail.yml:16:1: targt: unknown key: did you mean `targets`?",
+    ] {
+        assert!(rest.contains(part), "{part}\n{rest}");
+    }
+}
+
+#[test]
+fn ports_are_checked_one_by_one() {
+    let found =
+        problems("targets:\n  - host: mx.example\n    ports: [0, 10587, {port: 26, module: nope}]\n").join("\n");
+    for part in ["\"0\" is no port", "port 10587 has no module of its own", "there is no module \"nope\""] {
+        assert!(found.contains(part), "{found}");
+    }
+}
+
+#[test]
+fn months_are_out_of_bounds() {
+    assert!(problems("interval: 5M\n")[0].contains("write a duration from 100ms to 1day"));
+}
+
+#[test]
+fn an_empty_file_is_a_configuration_without_targets() {
+    assert_eq!(load("").unwrap().warnings.last().unwrap(), "no target is configured: nothing is probed");
+}
