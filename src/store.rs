@@ -1,0 +1,219 @@
+//! What is remembered: of each endpoint the last outcome, the totals and the recent failures; of the
+//! exporter its own figures.
+//!
+//! A reader takes a [`Snapshot`] of shared values and holds no lock while it works with them; a probe that
+//! ends meanwhile replaces the value and waits for nobody. Each endpoint has one writer, its own task.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+
+use crate::endpoint::{Endpoint, EndpointId};
+use crate::histogram::Histogram;
+use crate::outcome::Outcome;
+use crate::outcome::failure::Reason;
+use crate::phase::Phase;
+
+/// How many failures of an endpoint are kept with their transcripts.
+const RECENT_FAILURES: usize = 5;
+
+/// What is known of one endpoint.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// What is probed.
+    pub endpoint: Arc<Endpoint>,
+    /// The last outcome; `None` before the first probe has ended.
+    pub latest: Option<Arc<Outcome>>,
+    /// Probes that ended.
+    pub attempts: u64,
+    /// Those that failed, by where and why.
+    pub failures: BTreeMap<(Phase, Reason), u64>,
+    /// The times of each phase that was ever reached.
+    pub phases: BTreeMap<Phase, Histogram>,
+    /// When the last success ended; `None` before the first.
+    pub last_success: Option<SystemTime>,
+    /// The last failures, the newest first.
+    pub recent_failures: Vec<Arc<Outcome>>,
+}
+
+impl History {
+    fn new(endpoint: Arc<Endpoint>) -> Self {
+        Self {
+            endpoint,
+            latest: None,
+            attempts: 0,
+            failures: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            last_success: None,
+            recent_failures: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, outcome: Arc<Outcome>) {
+        self.attempts += 1;
+        for (phase, duration) in &outcome.findings.phases {
+            self.phases.entry(*phase).or_default().observe(*duration);
+        }
+        match &outcome.failure {
+            None => self.last_success = Some(outcome.findings.ended),
+            Some(failure) => {
+                *self.failures.entry((failure.phase, failure.reason)).or_default() += 1;
+                self.recent_failures.insert(0, outcome.clone());
+                self.recent_failures.truncate(RECENT_FAILURES);
+            }
+        }
+        self.latest = Some(outcome);
+    }
+}
+
+/// The history of one outcome alone, for a probe that nobody remembers.
+impl From<Outcome> for History {
+    fn from(outcome: Outcome) -> Self {
+        let mut history = Self::new(outcome.endpoint.clone());
+        history.add(Arc::new(outcome));
+        history
+    }
+}
+
+/// Why a probe that was due did not take place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Skip {
+    /// The one before was still running.
+    Running,
+    /// Its time had passed when its turn came: the machine slept or was overloaded.
+    Late,
+    /// As many probes as allowed were running.
+    Capacity,
+}
+
+impl Skip {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Running, Self::Late, Self::Capacity];
+
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Late => "late",
+            Self::Capacity => "capacity",
+        }
+    }
+}
+
+/// The exporter's own figures.
+#[derive(Clone, Debug, Default)]
+pub struct Exporter {
+    /// Endpoints scheduled.
+    pub endpoints: usize,
+    /// Probes running now.
+    pub in_flight: usize,
+    /// How late probes started.
+    pub lateness: Histogram,
+    /// Probes that did not take place.
+    pub skipped: BTreeMap<Skip, u64>,
+    /// When the configuration was last loaded without an error; `None` before.
+    pub loaded: Option<SystemTime>,
+    /// Whether the last attempt to load it succeeded.
+    pub load_successful: bool,
+}
+
+/// Everything at one moment, in the order of target, host, port.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Each endpoint.
+    pub endpoints: Vec<Arc<History>>,
+    /// The exporter.
+    pub exporter: Exporter,
+}
+
+impl Snapshot {
+    /// Whether each endpoint has been probed at least once.
+    pub fn first_round_is_done(&self) -> bool {
+        self.endpoints.iter().all(|history| history.latest.is_some())
+    }
+}
+
+type Slots = BTreeMap<EndpointId, ArcSwap<History>>;
+
+/// The memory. Shared by the scheduler, which writes, and every reader.
+#[derive(Default)]
+pub struct Store {
+    slots: ArcSwap<Slots>,
+    in_flight: AtomicUsize,
+    own: Mutex<Exporter>,
+}
+
+impl Store {
+    /// From now on these endpoints are remembered, and no others. What is known of those that stay is kept.
+    pub fn retain(&self, endpoints: &[Arc<Endpoint>]) {
+        let old = self.slots.load();
+        let slots = endpoints.iter().map(|endpoint| {
+            let mut history = History::new(endpoint.clone());
+            if let Some(slot) = old.get(&endpoint.id()) {
+                history = History { endpoint: endpoint.clone(), ..History::clone(&slot.load()) };
+            }
+            (endpoint.id(), ArcSwap::from_pointee(history))
+        });
+        self.slots.store(Arc::new(slots.collect()));
+    }
+
+    /// Remembers an outcome; one of an endpoint that is no longer wanted is dropped.
+    pub fn record(&self, outcome: Outcome) {
+        let slots = self.slots.load();
+        let Some(slot) = slots.get(&outcome.endpoint.id()) else { return };
+        let mut history = History::clone(&slot.load());
+        history.add(Arc::new(outcome));
+        slot.store(Arc::new(history));
+    }
+
+    /// A probe begins; it has ended when the guard is dropped.
+    pub fn probe_begins(&self, lateness: Duration) -> InFlight<'_> {
+        self.own().lateness.observe(lateness);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(&self.in_flight)
+    }
+
+    /// Probes that were due did not take place.
+    pub fn skipped(&self, reason: Skip, count: u64) {
+        *self.own().skipped.entry(reason).or_default() += count;
+    }
+
+    /// The configuration was loaded at a time, or could not be (`None`).
+    pub fn config_loaded(&self, at: Option<SystemTime>) {
+        let mut own = self.own();
+        own.load_successful = at.is_some();
+        own.loaded = at.or(own.loaded);
+    }
+
+    /// Everything now.
+    pub fn snapshot(&self) -> Snapshot {
+        let slots = self.slots.load();
+        let mut endpoints: Vec<Arc<History>> = slots.values().map(|slot| slot.load_full()).collect();
+        let order = |history: &Arc<History>| {
+            let endpoint = &history.endpoint;
+            (endpoint.target.clone(), endpoint.host.clone(), endpoint.port, endpoint.address)
+        };
+        endpoints.sort_by_cached_key(order);
+        let mut exporter = self.own().clone();
+        exporter.endpoints = endpoints.len();
+        exporter.in_flight = self.in_flight.load(Ordering::Relaxed);
+        Snapshot { endpoints, exporter }
+    }
+
+    /// Held for a few instructions only.
+    fn own(&self) -> MutexGuard<'_, Exporter> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A probe that is running.
+pub struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
