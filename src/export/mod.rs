@@ -1,0 +1,7 @@
+//! The faces of an outcome: metrics, JSON, text. Snapshot in, bytes out; nothing is decided here.
+
+pub mod json;
+pub mod openmetrics;
+pub mod prometheus;
+pub mod text;
+pub mod time;

@@ -1,0 +1,385 @@
+//! The metric catalogue: every family, with its name, type, help and where its value comes from.
+//!
+//! This file is the reference for what `/metrics` shows. A fact that a probe did not reach is an absent
+//! series. No text that a server chose becomes a label value, except, cleaned, in
+//! `mail_tls_certificate_info`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::time::unix_seconds;
+use crate::cert::facts::Facts as CertificateFacts;
+use crate::config::Histograms;
+use crate::histogram::Histogram;
+use crate::mail::smtp::capabilities::Capabilities;
+use crate::mail::smtp::registry;
+use crate::outcome::failure::Reason;
+use crate::outcome::port_state::{PortState, port_states};
+use crate::outcome::{Findings, Outcome, phase_of};
+use crate::store::{History, Skip, Snapshot};
+
+/// All families of a snapshot, as OpenMetrics 1.0 text.
+pub fn openmetrics(snapshot: &Snapshot, histograms: Histograms) -> String {
+    encode(snapshot, histograms, true)
+}
+
+/// The families of these endpoints alone, without the exporter's own.
+pub fn endpoints_openmetrics(snapshot: &Snapshot) -> String {
+    encode(snapshot, Histograms::None, false)
+}
+
+fn encode(snapshot: &Snapshot, histograms: Histograms, own: bool) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Catalogue {
+        views: views(snapshot),
+        snapshot: snapshot.clone(),
+        histograms,
+        own,
+    }));
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = text::encode(&mut out, &registry);
+    out
+}
+
+struct Catalogue {
+    snapshot: Snapshot,
+    views: Vec<View>,
+    histograms: Histograms,
+    own: bool,
+}
+
+impl fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalogue").field("endpoints", &self.views.len()).finish_non_exhaustive()
+    }
+}
+
+impl Collector for Catalogue {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for family in ENDPOINT_FAMILIES {
+            if self.histograms == Histograms::None && matches!(family.kind, Kind::Histogram) {
+                continue;
+            }
+            let mut samples = family.begin(&mut encoder)?;
+            for view in &self.views {
+                samples.identity = &view.labels;
+                (family.write)(view, &mut samples)?;
+            }
+        }
+        for family in OWN_FAMILIES.iter().filter(|_| self.own) {
+            let mut samples = family.begin(&mut encoder)?;
+            (family.write)(&self.snapshot, &mut samples)?;
+        }
+        Ok(())
+    }
+}
+
+/// One endpoint, ready to be written.
+struct View {
+    labels: Vec<(String, String)>,
+    history: Arc<History>,
+    /// `None` before the first probe.
+    port_state: Option<PortState>,
+}
+
+fn views(snapshot: &Snapshot) -> Vec<View> {
+    let probed: Vec<&Outcome> = snapshot.endpoints.iter().filter_map(|history| history.latest.as_deref()).collect();
+    let mut states = port_states(&probed).into_iter();
+    let view = |history: &Arc<History>| View {
+        labels: identity(history),
+        history: history.clone(),
+        port_state: history.latest.as_ref().and_then(|_| states.next()),
+    };
+    snapshot.endpoints.iter().map(view).collect()
+}
+
+fn identity(history: &History) -> Vec<(String, String)> {
+    let endpoint = &history.endpoint;
+    let mut labels = vec![
+        ("target".into(), endpoint.target.clone()),
+        ("host".into(), endpoint.host.to_string()),
+        ("port".into(), endpoint.port.to_string()),
+    ];
+    labels.extend(endpoint.address.map(|address| ("address".into(), address.to_string())));
+    labels.extend(endpoint.labels.clone());
+    labels
+}
+
+impl View {
+    fn outcome(&self) -> Option<&Outcome> {
+        self.history.latest.as_deref()
+    }
+
+    fn findings(&self) -> Option<&Findings> {
+        self.outcome().map(|outcome| &outcome.findings)
+    }
+
+    /// What was offered, by stage.
+    fn stages(&self) -> impl Iterator<Item = (&'static str, &Capabilities)> {
+        let smtp = self.findings().map(|findings| &findings.smtp);
+        let clear = smtp.and_then(|smtp| smtp.clear.as_ref()).map(|offered| ("clear", offered));
+        let tls = smtp.and_then(|smtp| smtp.tls.as_ref()).map(|offered| ("tls", offered));
+        clear.into_iter().chain(tls)
+    }
+
+    fn leaf(&self) -> Option<(&str, &CertificateFacts)> {
+        let leaf = self.findings()?.certificate.as_ref()?.leaf()?;
+        leaf.facts.as_ref().map(|facts| (leaf.sha256.as_str(), facts))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Gauge,
+    Counter,
+    Histogram,
+}
+
+/// A family and how it is filled from `T`.
+struct Family<T> {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    write: fn(&T, &mut Samples<'_>) -> fmt::Result,
+}
+
+impl<T> Family<T> {
+    fn begin<'a>(&self, encoder: &'a mut DescriptorEncoder<'_>) -> Result<Samples<'a>, fmt::Error> {
+        let kind = match self.kind {
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Counter => MetricType::Counter,
+            Kind::Histogram => MetricType::Histogram,
+        };
+        // The encoder adds the unit and `_total` itself.
+        let name = self.name.strip_suffix("_total").unwrap_or(self.name);
+        let (name, unit) = match (name.strip_suffix("_seconds"), name.strip_suffix("_bytes")) {
+            (Some(name), _) => (name, Some(&Unit::Seconds)),
+            (_, Some(name)) => (name, Some(&Unit::Bytes)),
+            _ => (name, None),
+        };
+        Ok(Samples { encoder: encoder.encode_descriptor(name, self.help, unit, kind)?, identity: &[] })
+    }
+}
+
+/// Where a family's samples go.
+struct Samples<'a> {
+    encoder: MetricEncoder<'a>,
+    identity: &'a [(String, String)],
+}
+
+type Extra<'a> = &'a [(&'a str, &'a str)];
+
+impl Samples<'_> {
+    fn gauge(&mut self, extra: Extra<'_>, value: f64) -> fmt::Result {
+        ConstGauge::new(value).encode(self.encoder.encode_family(&(self.identity, extra))?)
+    }
+
+    fn flag(&mut self, extra: Extra<'_>, value: bool) -> fmt::Result {
+        self.gauge(extra, f64::from(u8::from(value)))
+    }
+
+    /// A gauge only if there is a value.
+    fn maybe(&mut self, value: Option<f64>) -> fmt::Result {
+        value.map_or(Ok(()), |value| self.gauge(&[], value))
+    }
+
+    fn counter(&mut self, extra: Extra<'_>, value: u64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.encoder.encode_family(&(self.identity, extra))?)
+    }
+
+    fn histogram(&mut self, extra: Extra<'_>, histogram: &Histogram) -> fmt::Result {
+        // OpenMetrics' last bucket is le="+Inf", for which the encoder takes the largest number.
+        let buckets: Vec<(f64, u64)> = histogram
+            .buckets()
+            .map(|(bound, count)| (if bound.is_finite() { bound } else { f64::MAX }, count))
+            .collect();
+        let labels = (self.identity, extra);
+        let mut encoder = self.encoder.encode_family(&labels)?;
+        encoder.encode_histogram::<NoLabelSet>(histogram.sum(), histogram.count(), &buckets, None)
+    }
+}
+
+macro_rules! families {
+    ($($name:literal $kind:ident $help:literal: $write:expr;)*) => {
+        &[$(Family { name: $name, kind: Kind::$kind, help: $help, write: $write }),*]
+    };
+}
+
+const ENDPOINT_FAMILIES: &[Family<View>] = families! {
+    "mail_probe_success" Gauge "Whether the last probe met every expectation.":
+        |view, out| out.maybe(view.outcome().map(|outcome| f64::from(u8::from(outcome.success()))));
+    "mail_probe_duration_seconds" Gauge "How long the last probe took, without waiting for its turn.":
+        |view, out| out.maybe(view.findings().map(|findings| findings.duration.as_secs_f64()));
+    "mail_probe_last_phase_duration_seconds" Gauge "How long each phase of the last probe took, the failed one included.":
+        |view, out| {
+            let phases = view.findings().map(|findings| findings.phases.as_slice()).unwrap_or_default();
+            phases.iter().try_for_each(|(phase, time)| out.gauge(&[("phase", phase.as_str())], time.as_secs_f64()))
+        };
+    "mail_probe_phase_duration_seconds" Histogram "How long the phases of all probes took.":
+        |view, out| {
+            view.history.phases.iter().try_for_each(|(phase, times)| out.histogram(&[("phase", phase.as_str())], times))
+        };
+    "mail_probe_failure_info" Gauge "Where and why the last probe failed; absent after a success.":
+        |view, out| {
+            let Some(failure) = view.outcome().and_then(|outcome| outcome.failure.as_ref()) else { return Ok(()) };
+            let code = failure.code.map(|code| format!("{code:03}")).unwrap_or_default();
+            let enhanced = failure.enhanced_code.as_deref().unwrap_or_default();
+            let (phase, reason) = (failure.phase.as_str(), failure.reason.as_str());
+            out.gauge(&[("phase", phase), ("reason", reason), ("code", &code), ("enhanced_code", enhanced)], 1.0)
+        };
+    "mail_probe_attempts_total" Counter "Probes that ended.":
+        |view, out| out.counter(&[], view.history.attempts);
+    "mail_probe_failures_total" Counter "Probes that failed.":
+        |view, out| {
+            view.history.failures.iter().try_for_each(|((phase, reason), count)| {
+                out.counter(&[("phase", phase.as_str()), ("reason", reason.as_str())], *count)
+            })
+        };
+    "mail_probe_timestamp_seconds" Gauge "When the last probe ended, in seconds since 1970.":
+        |view, out| out.maybe(view.findings().map(|findings| unix_seconds(findings.ended)));
+    "mail_probe_success_timestamp_seconds" Gauge "When the last successful probe ended, in seconds since 1970.":
+        |view, out| out.maybe(view.history.last_success.map(unix_seconds));
+    "mail_probe_interval_seconds" Gauge "How often the endpoint is probed, as configured.":
+        |view, out| out.gauge(&[], view.history.endpoint.interval.as_secs_f64());
+    "mail_probe_info" Gauge "How the endpoint is probed.":
+        |view, out| {
+            let module = &view.history.endpoint.module;
+            let (protocol, security) = (module.protocol.as_str(), module.security.as_str());
+            out.gauge(&[("module", &module.name), ("protocol", protocol), ("security", security)], 1.0)
+        };
+    "mail_probe_address_info" Gauge "The address that the last probe used.":
+        |view, out| {
+            // With an address of its own, the endpoint has the label already.
+            let fixed = view.history.endpoint.address.is_some();
+            let Some(address) = view.findings().and_then(|findings| findings.address) else { return Ok(()) };
+            if fixed { out.gauge(&[], 1.0) } else { out.gauge(&[("address", &address.to_string())], 1.0) }
+        };
+    "mail_expectation_met" Gauge "Whether each expectation that could be judged was met by the last probe.":
+        |view, out| {
+            let judgements = view.outcome().map(|outcome| outcome.judgements.as_slice()).unwrap_or_default();
+            judgements.iter().try_for_each(|j| out.flag(&[("expectation", j.expectation)], j.failure.is_none()))
+        };
+    "mail_port_state" Gauge "The verdict on the port, from the last outcomes of all endpoints; one state is 1.":
+        |view, out| {
+            let Some(state) = view.port_state else { return Ok(()) };
+            PortState::ALL.iter().try_for_each(|one| out.flag(&[("state", one.as_str())], *one == state))
+        };
+    "mail_smtp_reply_code" Gauge "The code of the last reply of each phase of the last probe.":
+        |view, out| {
+            let codes = view.findings().map(|findings| findings.smtp.codes.as_slice()).unwrap_or_default();
+            codes.iter().try_for_each(|(step, code)| out.gauge(&[("phase", phase_of(*step).as_str())], f64::from(*code)))
+        };
+    "mail_smtp_starttls_offered" Gauge "Whether STARTTLS was offered in the EHLO before TLS.":
+        |view, out| {
+            let clear = view.findings().and_then(|findings| findings.smtp.clear.as_ref());
+            out.maybe(clear.map(|offered| f64::from(u8::from(offered.starttls))))
+        };
+    "mail_smtp_auth_offered" Gauge "Whether AUTH was offered, in clear and inside TLS.":
+        |view, out| view.stages().try_for_each(|(stage, offered)| out.flag(&[("stage", stage)], !offered.auth.is_empty()));
+    "mail_smtp_auth_mechanism_offered" Gauge "The SASL mechanisms offered; those that IANA does not know are other.":
+        |view, out| view.stages().try_for_each(|(stage, offered)| {
+            distinct(offered.auth.iter().map(|name| registry::mechanism(name.as_str())))
+                .into_iter()
+                .try_for_each(|mechanism| out.gauge(&[("stage", stage), ("mechanism", mechanism)], 1.0))
+        });
+    "mail_smtp_capability_offered" Gauge "The EHLO keywords offered; those that IANA does not know are other.":
+        |view, out| view.stages().try_for_each(|(stage, offered)| {
+            distinct(offered.all.iter().map(|capability| registry::capability(capability.keyword.as_str())))
+                .into_iter()
+                .try_for_each(|capability| out.gauge(&[("stage", stage), ("capability", capability)], 1.0))
+        });
+    "mail_smtp_size_limit_bytes" Gauge "The largest message the server takes (SIZE); absent where it fixes no limit.":
+        |view, out| {
+            let last = view.stages().last().and_then(|(_, offered)| offered.size_limit);
+            out.maybe(last.map(|limit| limit as f64))
+        };
+    "mail_tls_info" Gauge "What the handshake agreed on.":
+        |view, out| {
+            let Some(tls) = view.findings().and_then(|findings| findings.tls.as_ref()) else { return Ok(()) };
+            let group = tls.group.as_deref().unwrap_or_default();
+            out.gauge(&[("version", tls.version.as_str()), ("cipher", &tls.cipher), ("group", group)], 1.0)
+        };
+    "mail_tls_certificate_not_after_timestamp_seconds" Gauge "When the server's certificate expires, whatever its worth, in seconds since 1970.":
+        |view, out| out.maybe(view.leaf().map(|(_, leaf)| leaf.not_after as f64));
+    "mail_tls_certificate_not_before_timestamp_seconds" Gauge "From when the server's certificate is valid, in seconds since 1970.":
+        |view, out| out.maybe(view.leaf().map(|(_, leaf)| leaf.not_before as f64));
+    "mail_tls_chain_not_after_timestamp_seconds" Gauge "When the first certificate of the chain as sent expires, in seconds since 1970.":
+        |view, out| {
+            let certificate = view.findings().and_then(|findings| findings.certificate.as_ref());
+            out.maybe(certificate.and_then(|certificate| certificate.chain_not_after()).map(|seconds| seconds as f64))
+        };
+    "mail_tls_certificate_valid" Gauge "Whether the certificate is valid for the host now.":
+        |view, out| {
+            let certificate = view.findings().and_then(|findings| findings.certificate.as_ref());
+            out.maybe(certificate.map(|certificate| f64::from(u8::from(certificate.invalid.is_empty()))))
+        };
+    "mail_tls_certificate_invalid_info" Gauge "Every reason why the certificate is not valid.":
+        |view, out| {
+            let certificate = view.findings().and_then(|findings| findings.certificate.as_ref());
+            let findings = certificate.map(|certificate| certificate.invalid.as_slice()).unwrap_or_default();
+            findings.iter().try_for_each(|f| out.gauge(&[("reason", Reason::from(f.reason).as_str())], 1.0))
+        };
+    "mail_tls_certificate_info" Gauge "The server's certificate.":
+        |view, out| {
+            let Some((sha256, leaf)) = view.leaf() else { return Ok(()) };
+            let labels = [
+                ("subject", leaf.subject.as_str()),
+                ("issuer", leaf.issuer.as_str()),
+                ("serial", leaf.serial.as_str()),
+                ("sha256", sha256),
+                ("key", leaf.key.as_str()),
+                ("signature", leaf.signature.as_str()),
+            ];
+            out.gauge(&labels, 1.0)
+        };
+    "mail_tls_chain_length" Gauge "How many certificates the server sent.":
+        |view, out| {
+            let certificate = view.findings().and_then(|findings| findings.certificate.as_ref());
+            out.maybe(certificate.map(|certificate| certificate.chain.len() as f64))
+        };
+    "mail_dns_addresses" Gauge "How many addresses the name had.":
+        |view, out| {
+            let Some(dns) = view.findings().and_then(|findings| findings.dns) else { return Ok(()) };
+            out.gauge(&[("family", "ipv4")], dns.ipv4 as f64)?;
+            out.gauge(&[("family", "ipv6")], dns.ipv6 as f64)
+        };
+};
+
+const OWN_FAMILIES: &[Family<Snapshot>] = families! {
+    "mail_exporter_build_info" Gauge "The exporter's version.":
+        |_, out| out.gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    "mail_exporter_config_last_reload_successful" Gauge "Whether the last attempt to load the configuration succeeded.":
+        |snapshot, out| out.flag(&[], snapshot.exporter.load_successful);
+    "mail_exporter_config_last_reload_success_timestamp_seconds" Gauge "When the configuration was last loaded, in seconds since 1970.":
+        |snapshot, out| out.maybe(snapshot.exporter.loaded.map(unix_seconds));
+    "mail_exporter_endpoints" Gauge "Endpoints scheduled.":
+        |snapshot, out| out.gauge(&[], snapshot.exporter.endpoints as f64);
+    "mail_exporter_probes_in_flight" Gauge "Probes running now.":
+        |snapshot, out| out.gauge(&[], snapshot.exporter.in_flight as f64);
+    "mail_exporter_schedule_lateness_seconds" Histogram "How long after their time probes started.":
+        |snapshot, out| out.histogram(&[], &snapshot.exporter.lateness);
+    "mail_exporter_probes_skipped_total" Counter "Probes that were due and did not take place.":
+        |snapshot, out| Skip::ALL.iter().try_for_each(|skip| {
+            let count = snapshot.exporter.skipped.get(skip).copied().unwrap_or_default();
+            out.counter(&[("reason", skip.as_str())], count)
+        });
+};
+
+/// The names of all families, for tests and documentation.
+pub fn family_names() -> impl Iterator<Item = &'static str> {
+    ENDPOINT_FAMILIES.iter().map(|family| family.name).chain(OWN_FAMILIES.iter().map(|family| family.name))
+}
+
+/// Without repetition: several unknown names are one `other`.
+fn distinct(names: impl Iterator<Item = &'static str>) -> BTreeSet<&'static str> {
+    names.collect()
+}

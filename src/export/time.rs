@@ -1,0 +1,63 @@
+//! Times for people and machines.
+
+use std::time::{Duration, SystemTime};
+
+/// RFC 3339 in UTC, to the second; `None` before 1970 and after 9999.
+pub fn rfc3339(seconds: i64) -> Option<String> {
+    let since = Duration::from_secs(u64::try_from(seconds).ok()?);
+    (seconds <= 253_402_300_799).then(|| humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string())
+}
+
+/// Seconds since 1970; before it, negative.
+pub fn unix_seconds(time: SystemTime) -> f64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}
+
+/// `12.3 ms`, `4.56 s`: three digits that matter.
+pub fn short(duration: Duration) -> String {
+    let millis = duration.as_secs_f64() * 1000.0;
+    match millis {
+        ms if ms < 9.995 => format!("{ms:.2} ms"),
+        ms if ms < 99.95 => format!("{ms:.1} ms"),
+        ms if ms < 999.5 => format!("{ms:.0} ms"),
+        ms => format!("{:.2} s", ms / 1000.0),
+    }
+}
+
+/// A span of seconds in the unit that fits: `9 days`, `5 hours`, `3 minutes`.
+pub fn span(seconds: i64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let seconds = seconds.unsigned_abs();
+    let (size, unit) = units.into_iter().find(|(size, _)| seconds >= 2 * size).unwrap_or((1, "second"));
+    let count = seconds / size;
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_well() {
+        for (seconds, text) in [(9 * 86_400 + 5, "9 days"), (86_400, "24 hours"), (-7200, "2 hours"), (1, "1 second")] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn dates_out_of_range_are_none() {
+        assert_eq!(rfc3339(0).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(rfc3339(253_402_300_799).as_deref(), Some("9999-12-31T23:59:59Z"));
+        assert_eq!(rfc3339(253_402_300_800), None);
+        assert_eq!(rfc3339(-1), None);
+    }
+
+    #[test]
+    fn durations_have_three_digits() {
+        let texts = [1_234, 45_678, 456_789, 20_000_000].map(|micros| short(Duration::from_micros(micros)));
+        assert_eq!(texts, ["1.23 ms", "45.7 ms", "457 ms", "20.00 s"]);
+    }
+}
