@@ -1,0 +1,195 @@
+//! Who is probed when: one task an endpoint, which probes, waits for its next tick and probes again.
+//!
+//! An endpoint is never probed twice at once, since its task does one thing after the other. Ticks that
+//! pass meanwhile are skipped and counted. [`Scheduler::apply`] takes the whole list of endpoints and
+//! changes only what differs. When each is due is worked out in [`plan`].
+
+pub mod plan;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::endpoint::{Endpoint, EndpointId};
+use crate::outcome::failure::{Failure, Reason};
+use crate::outcome::{Findings, verdict};
+use crate::phase::Phase;
+use crate::prober::Prober;
+use crate::store::{Skip, Store};
+use plan::Plan;
+
+/// How long the stop of all probes may take; it is longer than the grace of a single one.
+const STOP: Duration = Duration::from_secs(5);
+
+/// Runs the tasks of all endpoints.
+pub struct Scheduler {
+    shared: Shared,
+    running: HashMap<EndpointId, Running>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What every task needs.
+#[derive(Clone)]
+struct Shared {
+    prober: Arc<Prober>,
+    store: Arc<Store>,
+    places: Arc<Semaphore>,
+}
+
+struct Running {
+    endpoint: Arc<Endpoint>,
+    stop: CancellationToken,
+}
+
+impl Scheduler {
+    /// A scheduler with nothing to do yet. At most so many probes run at once.
+    pub fn new(prober: Arc<Prober>, store: Arc<Store>, max_concurrent_probes: usize) -> Self {
+        let places = Arc::new(Semaphore::new(max_concurrent_probes));
+        Self {
+            shared: Shared { prober, store, places },
+            running: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// From now on probes these endpoints and no others. One that is unchanged goes on as it was.
+    pub fn apply(&mut self, endpoints: &[Arc<Endpoint>]) {
+        self.shared.store.retain(endpoints);
+        let wanted: HashMap<EndpointId, &Arc<Endpoint>> = endpoints.iter().map(|one| (one.id(), one)).collect();
+        self.running.retain(|id, running| {
+            let stays = wanted.get(id).is_some_and(|endpoint| Arc::ptr_eq(endpoint, &running.endpoint));
+            if !stays {
+                running.stop.cancel();
+            }
+            stays
+        });
+        for (id, endpoint) in wanted {
+            self.running.entry(id).or_insert_with(|| {
+                let (endpoint, stop) = (endpoint.clone(), self.stop.child_token());
+                self.tasks.spawn(run(self.shared.clone(), endpoint.clone(), stop.clone()));
+                Running { endpoint, stop }
+            });
+        }
+    }
+
+    /// Stops all probes: those that are connected take leave first, within a bounded time.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(STOP, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some probes did not end in time and are cut off");
+        }
+    }
+}
+
+/// The life of one endpoint.
+async fn run(shared: Shared, endpoint: Arc<Endpoint>, stop: CancellationToken) {
+    let plan = Plan::new(endpoint.interval, endpoint.id().fraction());
+    let start = now();
+    let mut tick = plan.first();
+    loop {
+        tokio::select! {
+            () = sleep_until(start + tick) => {}
+            () = stop.cancelled() => return,
+        }
+        let missed = match turn(&shared, &endpoint, &plan, start + tick, &stop).await {
+            Turn::Probed => Skip::Running,
+            Turn::Skipped(skip) => {
+                shared.store.skipped(skip, 1);
+                skip
+            }
+            Turn::Stopped => return,
+        };
+        let (next, count) = plan.next(tick, now() - start);
+        if count > 0 {
+            shared.store.skipped(missed, count);
+        }
+        tick = next;
+    }
+}
+
+enum Turn {
+    Probed,
+    Skipped(Skip),
+    Stopped,
+}
+
+/// One tick: a probe, unless its time has passed.
+async fn turn(shared: &Shared, endpoint: &Arc<Endpoint>, plan: &Plan, due: Instant, stop: &CancellationToken) -> Turn {
+    if plan.is_stale(now() - due) {
+        return Turn::Skipped(Skip::Late);
+    }
+    // The place is waited for no longer than until the next tick.
+    let place: OwnedSemaphorePermit = tokio::select! {
+        place = timeout(endpoint.interval, shared.places.clone().acquire_owned()) => match place {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) => return Turn::Stopped,
+            Err(_) => return Turn::Skipped(Skip::Capacity),
+        },
+        () = stop.cancelled() => return Turn::Stopped,
+    };
+    let lateness = now() - due;
+    // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
+    let probe = tokio::spawn(probe(shared.clone(), endpoint.clone(), lateness, stop.clone()));
+    let alive = finish(shared, endpoint, probe).await;
+    drop(place);
+    if alive { Turn::Probed } else { Turn::Stopped }
+}
+
+/// Whether the endpoint is to be probed on.
+async fn finish(shared: &Shared, endpoint: &Arc<Endpoint>, probe: JoinHandle<bool>) -> bool {
+    match probe.await {
+        Ok(alive) => alive,
+        Err(error) => {
+            // A fault of ours in one probe must neither stop its endpoint nor be blamed on the server.
+            tracing::error!(endpoint = endpoint.host_and_port(), "the probe broke down: {error}");
+            let mut findings = Findings::new(wall_clock());
+            let detail = "the probe broke down; the log has the place";
+            findings.breakdown = Some(Failure::new(Phase::Resolve, Reason::Internal, detail));
+            shared.store.record(verdict::judge(endpoint.clone(), findings));
+            true
+        }
+    }
+}
+
+/// False when the program stopped before the probe was over.
+async fn probe(shared: Shared, endpoint: Arc<Endpoint>, lateness: Duration, stop: CancellationToken) -> bool {
+    let _in_flight = shared.store.probe_begins(lateness);
+    let Some(outcome) = shared.prober.probe(endpoint, &stop).await else { return false };
+    log(&outcome);
+    shared.store.record(outcome);
+    true
+}
+
+fn log(outcome: &crate::outcome::Outcome) {
+    let (target, endpoint) = (&outcome.endpoint.target, outcome.endpoint.host_and_port());
+    match &outcome.failure {
+        None => tracing::debug!(%target, %endpoint, duration = ?outcome.findings.duration, "probe succeeded"),
+        Some(failure) => tracing::info!(
+            %target, %endpoint,
+            phase = failure.phase.as_str(), reason = failure.reason.as_str(), detail = %failure.detail,
+            "probe failed"
+        ),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the home of the schedule's clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "stamps an outcome that no prober could stamp")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests;

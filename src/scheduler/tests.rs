@@ -1,0 +1,71 @@
+//! The scheduler with a prober that meets nobody.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::config::Config;
+use crate::dns::Resolver;
+
+fn shared() -> Shared {
+    let prober = Arc::new(Prober::new(Resolver::Table(HashMap::new()), 2));
+    Shared { prober, store: Arc::new(Store::default()), places: Arc::new(Semaphore::new(1)) }
+}
+
+fn endpoint(port: u16) -> Arc<Endpoint> {
+    let module = Config::built_in().modules.get("smtp").unwrap().clone();
+    Arc::new(Endpoint {
+        target: "t".into(),
+        host: crate::cert::name::ServerName::parse("nowhere.example").unwrap(),
+        port,
+        address: None,
+        labels: std::collections::BTreeMap::new(),
+        interval: Duration::from_millis(100),
+        family: crate::endpoint::Family::Any,
+        module,
+    })
+}
+
+#[tokio::test]
+async fn a_probe_that_breaks_down_is_internal_and_the_next_one_runs() {
+    let (shared, endpoint) = (shared(), endpoint(25));
+    shared.store.retain(std::slice::from_ref(&endpoint));
+    let broken = tokio::spawn(async { panic!("a fault of ours") });
+    assert!(finish(&shared, &endpoint, broken).await, "the endpoint goes on");
+    let history = shared.store.snapshot().endpoints[0].clone();
+    let failure = history.latest.as_ref().unwrap().failure.clone().unwrap();
+    assert_eq!((failure.reason, failure.reason.as_str()), (Reason::Internal, "internal"));
+}
+
+#[tokio::test]
+async fn a_tick_that_waits_too_long_for_a_place_is_skipped() {
+    let (shared, endpoint) = (shared(), endpoint(25));
+    let _taken = shared.places.clone().acquire_owned().await.unwrap();
+    let plan = Plan::new(endpoint.interval, 0.0);
+    let turn = turn(&shared, &endpoint, &plan, now(), &CancellationToken::new()).await;
+    assert!(matches!(turn, Turn::Skipped(Skip::Capacity)));
+}
+
+#[tokio::test]
+async fn a_tick_after_a_sleep_of_the_machine_is_skipped() {
+    let (shared, endpoint) = (shared(), endpoint(25));
+    let plan = Plan::new(endpoint.interval, 0.0);
+    let long_ago = now() - Duration::from_secs(3);
+    let turn = turn(&shared, &endpoint, &plan, long_ago, &CancellationToken::new()).await;
+    assert!(matches!(turn, Turn::Skipped(Skip::Late)));
+}
+
+#[tokio::test]
+async fn apply_changes_only_what_differs() {
+    let shared = shared();
+    let mut scheduler = Scheduler::new(shared.prober.clone(), shared.store.clone(), 1);
+    let (stays, goes, comes) = (endpoint(25), endpoint(587), endpoint(465));
+    scheduler.apply(&[stays.clone(), goes.clone()]);
+    let before = scheduler.running[&stays.id()].stop.clone();
+    let gone = scheduler.running[&goes.id()].stop.clone();
+    scheduler.apply(&[stays.clone(), comes.clone()]);
+    assert!(gone.is_cancelled() && !before.is_cancelled());
+    let ports: Vec<u16> = shared.store.snapshot().endpoints.iter().map(|history| history.endpoint.port).collect();
+    assert_eq!(ports, [25, 465]);
+    scheduler.stop().await;
+    assert!(before.is_cancelled());
+}
