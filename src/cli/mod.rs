@@ -1,0 +1,108 @@
+//! The command line: what is asked for, run, and with which exit code.
+//!
+//! - `serve` (or no command) probes on schedule and serves HTTP: [`serve`].
+//! - `check` loads a configuration and reports every error: [`check`].
+//! - `probe` probes once, now: [`probe`].
+
+mod check;
+mod probe;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config::{Config, Problem};
+
+/// Wrong usage or configuration (EX_USAGE of sysexits.h).
+const USAGE: u8 = 64;
+
+/// Monitors mail endpoints for Prometheus: connects to SMTP ports, measures every phase, checks
+/// STARTTLS, AUTH and certificates, and says why a probe failed.
+#[derive(Parser)]
+#[command(name = "mail_endpoint_exporter", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Probe on schedule and serve metrics (the default)
+    Serve(serve::Options),
+    /// Load a configuration as serve would, and report every error in it
+    Check(check::Options),
+    /// Probe once now, and report to people, JSON or Prometheus
+    Probe(probe::Options),
+}
+
+/// The file that most commands need.
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration
+    #[arg(long = "config.file", value_name = "FILE", default_value = "mail.yml")]
+    path: std::path::PathBuf,
+}
+
+/// Reads the arguments and does what they say.
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let matches = match Cli::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are no errors.
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(USAGE);
+        }
+    };
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Probe(options) => probe::run(&options),
+    }
+}
+
+/// Loads a file; on failure every problem has been reported.
+fn load(path: &Path) -> Option<Config> {
+    match Config::load(path) {
+        Ok(config) => Some(config),
+        Err(problems) => {
+            report(&problems);
+            None
+        }
+    }
+}
+
+fn report(problems: &[Problem]) {
+    for problem in problems {
+        complain(&problem.to_string());
+    }
+}
+
+/// Writes a line to standard error; whether anybody reads it is not our affair.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes to standard output; a reader that has gone away (`| head`) is no error.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A runtime for the commands that use the network.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| format!("the runtime could not start: {error}"))
+}

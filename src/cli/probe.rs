@@ -1,0 +1,194 @@
+//! `probe`: once, now, for the person who asks.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{USAGE, complain, load, runtime, say};
+use crate::cert::name::ServerName;
+use crate::cert::roots::Roots;
+use crate::config::{Config, DEFAULT_INTERVAL, by_port};
+use crate::dns::Resolver;
+use crate::endpoint::{Endpoint, Family, Module};
+use crate::export::text::Style;
+use crate::export::{json, openmetrics, prometheus, text};
+use crate::outcome::Outcome;
+use crate::outcome::port_state::{PortState, port_states};
+use crate::prober::Prober;
+use crate::store::{Exporter, History, Snapshot};
+
+/// The ports of a host named without one.
+const PORTS: [u16; 4] = [25, 465, 587, 2525];
+
+/// Some probe failed.
+const FAILED: u8 = 2;
+
+/// What `probe` is asked.
+#[derive(Args)]
+pub(super) struct Options {
+    /// The hosts; without a port 25, 465, 587 and 2525 side by side
+    #[arg(required = true, value_name = "HOST[:PORT]")]
+    hosts: Vec<String>,
+    /// How to probe; by default the port decides
+    #[arg(long, value_name = "NAME")]
+    module: Option<String>,
+    /// Where more modules and limits are configured
+    #[arg(long = "config.file", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    /// How long each probe may take
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    timeout: Option<Duration>,
+    /// The PEM file of the CAs to trust, instead of the system's
+    #[arg(long = "ca-file", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The name to ask for (SNI) and to verify, instead of the host
+    #[arg(long = "server-name", value_name = "NAME", value_parser = ServerName::parse)]
+    server_name: Option<ServerName>,
+    /// Add the dialogue (text and json)
+    #[arg(long)]
+    transcript: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+    Prometheus,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|_| "write a number with a unit, such as 10s".to_owned())?;
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(600);
+    bounds.contains(&duration).then_some(duration).ok_or_else(|| "write a duration from 100ms to 10m".to_owned())
+}
+
+pub(super) fn run(options: &Options) -> ExitCode {
+    let config = match &options.config {
+        None => Some(Config::built_in()),
+        Some(path) => load(path),
+    };
+    let Some(config) = config else { return ExitCode::from(USAGE) };
+    let outcomes = endpoints(options, &config).and_then(|endpoints| {
+        let resolver = Resolver::system()?;
+        let prober = Arc::new(Prober::new(resolver, config.max_connections_per_address));
+        runtime().map(|runtime| runtime.block_on(probe_all(prober, endpoints)))
+    });
+    match outcomes {
+        Ok(outcomes) => {
+            let failed = outcomes.iter().any(|outcome| !outcome.success());
+            print(options, outcomes);
+            ExitCode::from(if failed { FAILED } else { 0 })
+        }
+        Err(why) => {
+            complain(&format!("mail_endpoint_exporter: {why}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn endpoints(options: &Options, config: &Config) -> Result<Vec<Arc<Endpoint>>, String> {
+    if let Some(name) = options.module.as_deref().filter(|name| config.modules.get(name).is_none()) {
+        return Err(format!("there is no module {name:?}: name one of {}", config.modules.names().join(", ")));
+    }
+    let roots = options.ca_file.as_ref().map(roots).transpose()?;
+    let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
+    for text in &options.hosts {
+        let (host, port) = host_and_port(text)?;
+        for port in port.map_or_else(|| ports(options.module.as_deref()), |port| vec![port]) {
+            let module = module(options, config, port, roots.as_ref())?;
+            let endpoint = endpoint(&host, port, module);
+            if endpoints.iter().all(|other| other.id() != endpoint.id()) {
+                endpoints.push(Arc::new(endpoint));
+            }
+        }
+    }
+    Ok(endpoints)
+}
+
+fn roots(path: &PathBuf) -> Result<Arc<Roots>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Roots::from_pem(&pem).map(Arc::new).map_err(|why| format!("{} cannot be used: {why}", path.display()))
+}
+
+/// A built-in module probes the ports it is for; any other all four.
+fn ports(module: Option<&str>) -> Vec<u16> {
+    let own: Vec<u16> = PORTS.into_iter().filter(|port| module.is_some() && by_port(*port) == module).collect();
+    if own.is_empty() { PORTS.to_vec() } else { own }
+}
+
+fn module(options: &Options, config: &Config, port: u16, roots: Option<&Arc<Roots>>) -> Result<Arc<Module>, String> {
+    let name = options.module.as_deref().or_else(|| by_port(port)).ok_or_else(|| {
+        let names = config.modules.names().join(", ");
+        format!("port {port} has no module of its own: add --module with one of {names}")
+    })?;
+    let module = config.modules.get(name).ok_or_else(|| format!("there is no module {name:?}"))?;
+    let mut module = Module::clone(module);
+    module.timeout = options.timeout.unwrap_or(module.timeout);
+    module.server_name = options.server_name.clone().or(module.server_name);
+    module.roots = roots.unwrap_or(&module.roots).clone();
+    Ok(Arc::new(module))
+}
+
+fn endpoint(host: &ServerName, port: u16, module: Arc<Module>) -> Endpoint {
+    Endpoint {
+        target: host.to_string(),
+        host: host.clone(),
+        port,
+        address: None,
+        labels: BTreeMap::new(),
+        interval: DEFAULT_INTERVAL,
+        family: Family::Any,
+        module,
+    }
+}
+
+/// `host`, `host:port`, an IPv6 address alone, or one in brackets with a port.
+fn host_and_port(text: &str) -> Result<(ServerName, Option<u16>), String> {
+    let colons = text.bytes().filter(|b| *b == b':').count();
+    if colons == 0 || (colons > 1 && !text.starts_with('[')) || text.ends_with(']') {
+        return ServerName::parse(text).map(|host| (host, None));
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let port = port.parse().ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| format!("{text:?} has no port from 1 to 65535 after its colon"))?;
+    Ok((ServerName::parse(host)?, Some(port)))
+}
+
+async fn probe_all(prober: Arc<Prober>, endpoints: Vec<Arc<Endpoint>>) -> Vec<Outcome> {
+    let mut probes = JoinSet::new();
+    for (number, endpoint) in endpoints.into_iter().enumerate() {
+        let prober = prober.clone();
+        probes.spawn(async move { (number, prober.probe(endpoint, &CancellationToken::new()).await) });
+    }
+    let mut outcomes = probes.join_all().await;
+    outcomes.sort_by_key(|(number, _)| *number);
+    outcomes.into_iter().filter_map(|(_, outcome)| outcome).collect()
+}
+
+fn print(options: &Options, outcomes: Vec<Outcome>) {
+    let all: Vec<&Outcome> = outcomes.iter().collect();
+    let states = port_states(&all);
+    let with_states: Vec<(&Outcome, PortState)> = all.into_iter().zip(states).collect();
+    match options.output {
+        Output::Text => {
+            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            say(&text::report(&with_states, Style { colour, transcript: options.transcript }));
+        }
+        Output::Json => say(&(json::outcomes(&with_states, options.transcript) + "\n")),
+        Output::Prometheus => {
+            let endpoints = outcomes.into_iter().map(|outcome| Arc::new(History::from(outcome))).collect();
+            let snapshot = Snapshot { endpoints, exporter: Exporter::default() };
+            say(&openmetrics::to_text_0_0_4(&prometheus::endpoints_openmetrics(&snapshot)));
+        }
+    }
+}

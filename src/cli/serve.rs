@@ -1,0 +1,154 @@
+//! `serve`: probe on schedule, answer HTTP, until SIGTERM or SIGINT.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
+use tracing::Level;
+
+use super::{ConfigFile, USAGE, complain, load, runtime};
+use crate::app::App;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// What `serve` is asked.
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Where to serve HTTP: host:port, or :port for all addresses; may be given several times
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10125")]
+    listen: Vec<String>,
+    /// The path under which everything is served
+    #[arg(long = "web.route-prefix", value_name = "PATH", default_value = "/")]
+    route_prefix: String,
+    /// What is logged
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    level: LogLevel,
+    /// How it is logged
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
+    format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+pub(super) fn run(options: &Options) -> ExitCode {
+    log_to_stderr(options);
+    let Some(config) = load(&options.config.path) else { return ExitCode::FAILURE };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let result = runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let listeners = options.listen.iter().map(|text| listen(text)).collect::<Result<Vec<_>, _>>()?;
+            let app = App::new(&config)?.with_route_prefix(&prefix(&options.route_prefix)?);
+            for listener in &listeners {
+                let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+                tracing::info!(%address, endpoints = config.endpoints.len(), "serving metrics");
+            }
+            let stop = CancellationToken::new();
+            tokio::spawn(stop_on_signal(stop.clone()));
+            app.run(listeners, stop).await;
+            tracing::info!("stopped");
+            Ok(())
+        })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&format!("mail_endpoint_exporter: {why}"));
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_end_matches('/');
+    let ok = trimmed.is_empty()
+        || (trimmed.starts_with('/') && trimmed.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"'?#".contains(&b)));
+    ok.then(|| trimmed.to_owned())
+        .ok_or_else(|| format!("--web.route-prefix {text:?} is no path: write one such as /mail"))
+}
+
+/// `:10125` is every address of this machine, IPv4 and IPv6.
+fn listen(text: &str) -> Result<TcpListener, String> {
+    let wrong = |why: String| format!("--web.listen-address {text:?} cannot be used: {why}");
+    let no_address = || wrong("write host:port or :port, such as 127.0.0.1:10125".into());
+    let addresses: Vec<SocketAddr> = match text.strip_prefix(':') {
+        Some(port) => {
+            let port: u16 = port.parse().map_err(|_| no_address())?;
+            vec![(Ipv6Addr::UNSPECIFIED, port).into(), ([0, 0, 0, 0], port).into()]
+        }
+        None => text.to_socket_addrs().map_err(|_| no_address())?.collect(),
+    };
+    let mut result = Err(no_address());
+    for address in addresses {
+        result = bind(address).map_err(|error| wrong(error.to_string()));
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+#[cfg(unix)]
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received: only SIGKILL will stop the exporter");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+}
+
+#[cfg(not(unix))]
+async fn stop_on_signal(stop: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.cancel();
+    }
+}
+
+fn log_to_stderr(options: &Options) {
+    let level = match options.level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false);
+    match options.format {
+        LogFormat::Logfmt => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}

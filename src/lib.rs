@@ -1,0 +1,65 @@
+//! Monitors mail endpoints for Prometheus.
+//!
+//! A scheduler probes the configured SMTP ports; each probe is one polite conversation that is timed phase
+//! by phase and ends in one value, the [`outcome::Outcome`]. The store keeps the last of each endpoint, and
+//! the faces show them: metrics, JSON, text.
+//!
+//! # The house
+//!
+//! Modules look only down. What stands higher knows what stands lower, never the other way round
+//! (`tests/architecture.rs` holds them to it).
+//!
+//! ```text
+//!             main.rs  cli/               the program
+//!                app.rs                   wiring, life and death
+//!    http/           scheduler/           who asks, and when
+//!       export/         store.rs          faces (pure)    |  memory
+//!                prober/      dns/        the only sockets to targets
+//!                outcome/                 what a probe found, and the verdicts (pure)
+//!             config/                     what is asked of us: a file to values
+//!             endpoint.rs                 those values: cannot be wrong
+//!    mail/   cert/   phase.rs  histogram.rs   what the standards say, and plain words (pure)
+//! ```
+//!
+//! # Where is …?
+//!
+//! | you look for | go to |
+//! | --- | --- |
+//! | a metric: its name, help, and where its value comes from | [`export::prometheus`] |
+//! | why a probe failed: the reasons, and what people are told to do | [`outcome::failure`] |
+//! | what makes a probe a success | [`outcome::verdict`] |
+//! | whether a port is blocked, and by whom | [`outcome::port_state`] |
+//! | what is sent to a server, and when | [`mail::smtp::session`] |
+//! | how a reply or an EHLO list is read | [`mail::smtp::reply`], [`mail::smtp::capabilities`] |
+//! | why a certificate is not valid | [`cert::verdict`] |
+//! | sockets, deadlines, the clock of a phase | [`prober`] |
+//! | when an endpoint is probed | [`scheduler::plan`] |
+//! | a key of the configuration, and its errors | [`config`] |
+//! | a route | [`http`] |
+//! | a flag of the command line | [`cli`] |
+//!
+//! # How it thinks
+//!
+//! - **One value carries the probe.** A failed probe is an outcome too, and what was found before the
+//!   failure survives.
+//! - **Facts, then judgement.** "Expired" and "no STARTTLS" are facts. Success is a verdict from the
+//!   module's expectations, in one pure file.
+//! - **The protocol does no I/O.** A session is fed bytes and says what to do; one driver does it.
+//! - **Words are a contract.** Reasons form a closed set, chosen by type where the error happens.
+//! - **Read leniently, report precisely, bound everything.**
+
+pub mod app;
+pub mod cert;
+pub mod cli;
+pub mod config;
+pub mod dns;
+pub mod endpoint;
+pub mod export;
+pub mod histogram;
+pub mod http;
+pub mod mail;
+pub mod outcome;
+pub mod phase;
+pub mod prober;
+pub mod scheduler;
+pub mod store;
