@@ -1,0 +1,183 @@
+//! What the tests share: configurations from text, one probe of an address, a running exporter, and a
+//! plain HTTP client.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "each test uses a part, opens its own sockets and fails by panicking"
+)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mail_endpoint_exporter::app::App;
+use mail_endpoint_exporter::config::Config;
+use mail_endpoint_exporter::dns::Resolver;
+use mail_endpoint_exporter::outcome::Outcome;
+use mail_endpoint_exporter::prober::Prober;
+use mail_endpoint_exporter::store::Store;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// A folder of its own for one test.
+pub fn folder() -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// A file with this content, in a folder of its own.
+pub fn file(name: &str, content: &str) -> PathBuf {
+    let path = folder().join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+/// A configuration from its text.
+pub fn config(yaml: &str) -> Config {
+    let path = file("mail.yml", yaml);
+    let config = Config::load(&path).unwrap_or_else(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        panic!("{}\n{yaml}", lines.join("\n"))
+    });
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    config
+}
+
+/// The configuration of one endpoint; `module` is a YAML mapping in braces.
+pub fn one_endpoint(address: SocketAddr, module: &str) -> Config {
+    host_and_module(&address.ip().to_string(), address.port(), module)
+}
+
+/// The same for a host name.
+pub fn host_and_module(host: &str, port: u16, module: &str) -> Config {
+    config(&format!(
+        "ehlo_name: probe.example.org\nmodules:\n  m: {module}\n\
+         targets: [{{name: t, host: '{host}', ports: [{{port: {port}, module: m}}], interval: 200ms}}]\n"
+    ))
+}
+
+/// A resolver that knows nothing: for targets that are addresses.
+pub fn no_names() -> Resolver {
+    Resolver::Table(HashMap::new())
+}
+
+/// Probes one address once.
+pub async fn probe(address: SocketAddr, module: &str) -> Outcome {
+    run(&one_endpoint(address, module), no_names()).await
+}
+
+/// Probes the only endpoint of a configuration once.
+pub async fn run(config: &Config, resolver: Resolver) -> Outcome {
+    let prober = Prober::new(resolver, config.max_connections_per_address);
+    let endpoint = config.endpoints[0].clone();
+    prober.probe(endpoint, &CancellationToken::new()).await.expect("nobody stopped it")
+}
+
+/// `ok`, or `reason in phase`.
+pub fn verdict(outcome: &Outcome) -> String {
+    match &outcome.failure {
+        None => "ok".into(),
+        Some(failure) => format!("{} in {}", failure.reason, failure.phase),
+    }
+}
+
+/// A whole exporter on a free port.
+pub struct Exporter {
+    pub address: SocketAddr,
+    pub store: Arc<Store>,
+    pub stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Exporter {
+    pub async fn start(config: &Config) -> Self {
+        Self::start_with(App::with_resolver(config, no_names())).await
+    }
+
+    pub async fn start_with(app: App) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (store, stop) = (app.store(), CancellationToken::new());
+        let running = tokio::spawn(app.run(vec![listener], stop.clone()));
+        Self { address, store, stop, running }
+    }
+
+    /// Waits until every endpoint has been probed.
+    pub async fn first_round(&self) {
+        for _ in 0..600 {
+            if self.store.snapshot().first_round_is_done() {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the first round is not done within 30 s");
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, "").await
+    }
+
+    /// `headers` are whole lines, each with its CRLF.
+    pub async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let mut tcp = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tcp.read_to_end(&mut answer).await.unwrap();
+        Answer::of(&String::from_utf8(answer).expect("HTTP in UTF-8"))
+    }
+
+    /// Stops it; the test goes on when everything has ended.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    fn of(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    /// The samples whose text begins so, in order.
+    pub fn samples(&self, start: &str) -> Vec<&str> {
+        self.body.lines().filter(|line| line.starts_with(start)).collect()
+    }
+
+    /// The value of the only sample that begins so and has all of these labels.
+    pub fn value(&self, name: &str, labels: &[&str]) -> f64 {
+        let found: Vec<&str> = self
+            .samples(name)
+            .into_iter()
+            .filter(|line| line[name.len()..].starts_with('{') || line[name.len()..].starts_with(' '))
+            .filter(|line| labels.iter().all(|label| line.contains(label)))
+            .collect();
+        assert_eq!(found.len(), 1, "{name} {labels:?}: {found:#?}");
+        found[0].rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
