@@ -3,8 +3,11 @@
 //! - `serve` (or no command) probes on schedule and serves HTTP: [`serve`].
 //! - `check` loads a configuration and reports every error: [`check`].
 //! - `probe` probes once, now: [`probe`].
+//! - `healthcheck` asks a running exporter: [`healthcheck`].
 
 mod check;
+mod healthcheck;
+mod log;
 mod probe;
 mod serve;
 
@@ -38,6 +41,8 @@ enum Command {
     Check(check::Options),
     /// Probe once now, and report to people, JSON or Prometheus
     Probe(probe::Options),
+    /// Ask a running exporter whether it is healthy (for containers)
+    Healthcheck(healthcheck::Options),
 }
 
 /// The file that most commands need.
@@ -70,6 +75,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Probe(options) => probe::run(&options),
+        Command::Healthcheck(options) => healthcheck::run(&options),
     }
 }
 

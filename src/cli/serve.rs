@@ -4,11 +4,11 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
 
+use super::log::{self, LogFormat, LogLevel};
 use super::{ConfigFile, USAGE, complain, load, runtime};
 use crate::app::App;
 
@@ -34,23 +34,8 @@ pub(super) struct Options {
     format: LogFormat,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Logfmt,
-    Json,
-}
-
 pub(super) fn run(options: &Options) -> ExitCode {
-    log_to_stderr(options);
+    log::to_stderr(options.level, options.format);
     let Some(config) = load(&options.config.path) else { return ExitCode::FAILURE };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -135,20 +120,5 @@ async fn stop_on_signal(stop: CancellationToken) {
 async fn stop_on_signal(stop: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
         stop.cancel();
-    }
-}
-
-fn log_to_stderr(options: &Options) {
-    let level = match options.level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
-    };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false);
-    match options.format {
-        LogFormat::Logfmt => builder.init(),
-        LogFormat::Json => builder.json().init(),
     }
 }
