@@ -38,6 +38,8 @@ impl App {
         let store = Arc::new(Store::default());
         let prober = Arc::new(Prober::new(resolver, config.max_connections_per_address));
         store.config_loaded(Some(wall_clock()));
+        // From the first moment on, nobody may think that the first round is done.
+        store.retain(&config.endpoints);
         Self {
             scheduler: Scheduler::new(prober, store.clone(), config.max_concurrent_probes),
             store,
