@@ -66,7 +66,9 @@ async fn a_healthy_endpoint_shows_every_fact() {
     assert_eq!(value("mail_expectation_met", &["expectation=\"certificate\""]), 0.0);
     for phase in ["resolve", "connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "quit"] {
         assert!(value("mail_probe_last_phase_duration_seconds", &[&format!("phase=\"{phase}\"")]) >= 0.0);
-        assert!(value("mail_probe_phase_duration_seconds_count", &[&format!("phase=\"{phase}\"")]) >= 1.0);
+        let count = value("mail_probe_phase_duration_seconds_count", &[&format!("phase=\"{phase}\"")]);
+        let all = value("mail_probe_phase_duration_seconds_bucket", &[&format!("phase=\"{phase}\""), "le=\"+Inf\""]);
+        assert!(count >= 1.0 && all == count);
     }
     exporter.stop().await;
 }

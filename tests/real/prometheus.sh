@@ -1,6 +1,6 @@
 #!/bin/bash
 # A real Prometheus on a loopback port that scrapes the exporter every second:
-#   prometheus.sh start DIR EXPORTER_HOST:PORT
+#   prometheus.sh start DIR EXPORTER_HOST:PORT...
 #   prometheus.sh stop DIR
 # Prometheus makes its first scrape some 5 s after the start.
 set -euo pipefail
@@ -21,7 +21,7 @@ global:
 scrape_configs:
   - job_name: mail_endpoint_exporter
     static_configs:
-      - targets: ["$2"]
+      - targets: [$(IFS=,; echo "${*:2}")]
 END
     trap 'stop "$dir"' EXIT
     spawn prometheus prometheus --config.file="$dir/prometheus/prometheus.yml" \
@@ -37,7 +37,7 @@ stop() {
 }
 
 case ${1-}:$# in
-    start:3) start "$2" "$3" ;;
+    start:[3-9]) start "${@:2}" ;;
     stop:2) stop "$2" ;;
-    *) die "usage: prometheus.sh start DIR HOST:PORT | stop DIR" ;;
+    *) die "usage: prometheus.sh start DIR HOST:PORT... | stop DIR" ;;
 esac

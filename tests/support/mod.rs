@@ -134,12 +134,7 @@ impl Exporter {
 
     /// `headers` are whole lines, each with its CRLF.
     pub async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
-        let mut tcp = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
-        tcp.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        tcp.read_to_end(&mut answer).await.unwrap();
-        Answer::of(&String::from_utf8(answer).expect("HTTP in UTF-8"))
+        Answer::of(&request(self.address, method, path, headers).await)
     }
 
     /// Stops it; the test goes on when everything has ended.
@@ -147,6 +142,17 @@ impl Exporter {
         self.stop.cancel();
         self.running.await.unwrap();
     }
+}
+
+/// Asks an HTTP server; its whole answer as it came.
+pub async fn request(server: SocketAddr, method: &str, path: &str, headers: &str) -> String {
+    let mut tcp = TcpStream::connect(server).await.unwrap();
+    // HTTP/1.0, so that no answer comes in chunks.
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).expect("HTTP in UTF-8")
 }
 
 /// An HTTP answer.
@@ -158,7 +164,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn of(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }

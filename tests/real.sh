@@ -1,0 +1,16 @@
+#!/bin/bash
+# Tests against the real parts: Postfix, Exim, OpenSMTPD, Dovecot's SASL, Prometheus, blackbox_exporter.
+# Installs what it needs (Debian, root), starts it on loopback, runs the ignored tests, stops it again.
+# Arguments go to the tests: tests/real.sh prometheus
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+dir=$(mktemp -d /tmp/mail-real.XXXXXX)
+stop() {
+    for part in servers prometheus blackbox; do tests/real/$part.sh stop "$dir" || true; done
+}
+trap 'stop; rm -rf "$dir"' EXIT
+
+tests/real/tools.sh "$dir"
+tests/real/servers.sh start "$dir"
+REAL_DIR=$dir cargo test --test real -- --ignored --test-threads=1 "$@"

@@ -1,0 +1,9 @@
+#!/bin/bash
+# Installs the programs that the tests compare with: openssl, swaks, promtool, blackbox_exporter.
+#   tools.sh DIR
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+
+prepare "$1"
+apt_install openssl swaks prometheus prometheus-blackbox-exporter
