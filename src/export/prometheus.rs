@@ -197,11 +197,7 @@ impl Samples<'_> {
     }
 
     fn histogram(&mut self, extra: Extra<'_>, histogram: &Histogram) -> fmt::Result {
-        // OpenMetrics' last bucket is le="+Inf", for which the encoder takes the largest number.
-        let buckets: Vec<(f64, u64)> = histogram
-            .buckets()
-            .map(|(bound, count)| (if bound.is_finite() { bound } else { f64::MAX }, count))
-            .collect();
+        let buckets: Vec<(f64, u64)> = histogram.buckets().collect();
         let labels = (self.identity, extra);
         let mut encoder = self.encoder.encode_family(&labels)?;
         encoder.encode_histogram::<NoLabelSet>(histogram.sum(), histogram.count(), &buckets, None)
