@@ -17,15 +17,20 @@ const TOLERANCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     interval: Duration,
-    offset: Duration,
+    /// The tick of the first round.
     first: Duration,
+    /// The first tick after it; from there they follow at the interval.
+    regular: Duration,
 }
 
 impl Plan {
     /// A plan for an interval; `fraction` (0 ≤ f < 1) is the endpoint's own place in it.
     pub fn new(interval: Duration, fraction: f64) -> Self {
-        let first_round = interval.min(FIRST_ROUND);
-        Self { interval, offset: interval.mul_f64(fraction), first: first_round.mul_f64(fraction) }
+        let offset = interval.mul_f64(fraction);
+        let first = interval.min(FIRST_ROUND).mul_f64(fraction);
+        // Out of the squeezed round into the regular ones, with no two ticks closer than half an interval.
+        let regular = if offset - first >= interval / 2 { offset } else { offset + interval };
+        Self { interval, first, regular }
     }
 
     /// The first tick.
@@ -33,23 +38,15 @@ impl Plan {
         self.first
     }
 
-    /// The first regular tick after a time, and how many regular ticks lie between that time's
-    /// predecessor `last` and it, unused.
+    /// The tick to wait for after that of `last`, and how many have passed by now unused.
     pub fn next(&self, last: Duration, now: Duration) -> (Duration, u64) {
-        let next = self.after(now.max(last));
-        // After the squeezed first round, the first regular tick may come soon: then it is left to the next.
-        let next = if last == self.first && next - last < self.interval / 2 { next + self.interval } else { next };
-        let due = self.after(last);
-        let missed = (next.saturating_sub(due).as_nanos() / self.interval.as_nanos().max(1)) as u64;
-        let squeezed = last == self.first && due - last < self.interval / 2;
-        (next, missed.saturating_sub(u64::from(squeezed)))
-    }
-
-    fn after(&self, time: Duration) -> Duration {
-        let passed = time.saturating_sub(self.offset);
-        let rounds =
-            if time < self.offset { 0 } else { (passed.as_nanos() / self.interval.as_nanos().max(1)) as u32 + 1 };
-        self.offset + self.interval * rounds
+        let due = if last < self.regular { self.regular } else { last + self.interval };
+        if now < due {
+            return (due, 0);
+        }
+        let missed = (now - due).as_nanos() / self.interval.as_nanos().max(1) + 1;
+        let missed = u32::try_from(missed).unwrap_or(u32::MAX);
+        (due + self.interval * missed, missed.into())
     }
 
     /// Whether a tick has come too late to be used.
