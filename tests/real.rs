@@ -3,7 +3,13 @@
 //! `tests/real.sh` installs and starts the servers and runs these tests; `REAL_DIR` names the folder in
 //! which `tests/real/servers.sh` keeps what it made.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
 #![allow(clippy::print_stdout, reason = "the comparison is shown as well as checked")]
 
 mod lab;
