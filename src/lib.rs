@@ -10,15 +10,16 @@
 //! (`tests/architecture.rs` holds them to it).
 //!
 //! ```text
-//!             main.rs  cli/               the program
-//!                app.rs                   wiring, life and death
-//!    http/           scheduler/           who asks, and when
-//!       export/         store.rs          faces (pure)    |  memory
-//!                prober/      dns/        the only sockets to targets
-//!                outcome/                 what a probe found, and the verdicts (pure)
-//!             config/                     what is asked of us: a file to values
-//!             endpoint.rs                 those values: cannot be wrong
-//!    mail/   cert/   phase.rs  histogram.rs   what the standards say, and plain words (pure)
+//!            main.rs  cli/                the program
+//!               app.rs                    wiring, life and death
+//!    http/            scheduler/          who asks, and when
+//!       export/          store.rs         faces (pure)  |  memory
+//!               prober/       dns/        the only sockets to targets
+//!               outcome/                  what a probe found, and the verdicts (pure)
+//!               config/                   what is asked of us: a file to values
+//!               endpoint.rs               those values, which cannot be wrong
+//!       mail/            cert/            what the standards say (pure)
+//!    phase.rs  histogram.rs  process.rs   plain words and figures
 //! ```
 //!
 //! # Where is …?
@@ -61,5 +62,6 @@ pub mod mail;
 pub mod outcome;
 pub mod phase;
 pub mod prober;
+pub mod process;
 pub mod scheduler;
 pub mod store;

@@ -16,6 +16,7 @@ use crate::histogram::Histogram;
 use crate::outcome::Outcome;
 use crate::outcome::failure::Reason;
 use crate::phase::Phase;
+use crate::process::Process;
 
 /// How many failures of an endpoint are kept with their transcripts.
 const RECENT_FAILURES: usize = 5;
@@ -118,6 +119,8 @@ pub struct Exporter {
     pub loaded: Option<SystemTime>,
     /// Whether the last attempt to load it succeeded.
     pub load_successful: bool,
+    /// The process; `None` where the system does not tell.
+    pub process: Option<Process>,
 }
 
 /// Everything at one moment, in the order of target, host, port.
@@ -200,6 +203,7 @@ impl Store {
         let mut exporter = self.own().clone();
         exporter.endpoints = endpoints.len();
         exporter.in_flight = self.in_flight.load(Ordering::Relaxed);
+        exporter.process = Process::read();
         Snapshot { endpoints, exporter }
     }
 

@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeMetric as _, MetricEncoder, NoLabelSet, text,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -192,7 +194,7 @@ impl Samples<'_> {
         value.map_or(Ok(()), |value| self.gauge(&[], value))
     }
 
-    fn counter(&mut self, extra: Extra<'_>, value: u64) -> fmt::Result {
+    fn counter<N: EncodeCounterValue + fmt::Debug + Send + Sync>(&mut self, extra: Extra<'_>, value: N) -> fmt::Result {
         ConstCounter::new(value).encode(self.encoder.encode_family(&(self.identity, extra))?)
     }
 
@@ -368,6 +370,20 @@ const OWN_FAMILIES: &[Family<Snapshot>] = families! {
             let count = snapshot.exporter.skipped.get(skip).copied().unwrap_or_default();
             out.counter(&[("reason", skip.as_str())], count)
         });
+    "process_cpu_seconds_total" Counter "User and system time used, in seconds.":
+        |snapshot, out| snapshot.exporter.process.as_ref().map_or(Ok(()), |process| out.counter(&[], process.cpu_seconds));
+    "process_open_fds" Gauge "Open file descriptors.":
+        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.open_fds as f64));
+    "process_max_fds" Gauge "How many file descriptors may be open.":
+        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().and_then(|process| process.max_fds).map(|fds| fds as f64));
+    "process_resident_memory_bytes" Gauge "Memory in RAM.":
+        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.resident_bytes as f64));
+    "process_virtual_memory_bytes" Gauge "Address space.":
+        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.virtual_bytes as f64));
+    "process_start_time_seconds" Gauge "When the process started, in seconds since 1970.":
+        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.start_seconds));
+    "process_threads" Gauge "Threads.":
+        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.threads as f64));
 };
 
 /// The names of all families, for tests and documentation.

@@ -20,6 +20,8 @@ pub struct Options {
     pub chunking: Chunking,
     /// Default: a free port of 127.0.0.1.
     pub bind: Option<SocketAddr>,
+    /// Keeps no logs: for a server that runs for days.
+    pub forget: bool,
 }
 
 impl From<Arc<ServerConfig>> for Options {
@@ -118,10 +120,12 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let log = Arc::new(Mutex::new(SessionLog::new(peer)));
-    shared.logs.lock().unwrap().push(log.clone());
+    let (script, options) = shared.scene.lock().unwrap().clone();
+    if !options.forget {
+        shared.logs.lock().unwrap().push(log.clone());
+    }
     let now = shared.now.fetch_add(1, Ordering::SeqCst) + 1;
     shared.most.fetch_max(now, Ordering::SeqCst);
-    let (script, options) = shared.scene.lock().unwrap().clone();
     Session::new(tcp, script, options, log.clone()).run().await;
     shared.now.fetch_sub(1, Ordering::SeqCst);
     log.lock().unwrap().finished = true;
