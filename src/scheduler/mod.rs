@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -44,7 +45,8 @@ struct Shared {
 }
 
 struct Running {
-    endpoint: Arc<Endpoint>,
+    /// What the task probes next; another value takes effect with its next probe.
+    current: Arc<ArcSwap<Endpoint>>,
     stop: CancellationToken,
 }
 
@@ -60,23 +62,26 @@ impl Scheduler {
         }
     }
 
-    /// From now on probes these endpoints and no others. One that is unchanged goes on as it was.
+    /// From now on probes these endpoints and no others. One that stays keeps its schedule, also when its
+    /// module has changed; with another interval it has another schedule.
     pub fn apply(&mut self, endpoints: &[Arc<Endpoint>]) {
         self.shared.store.retain(endpoints);
         let wanted: HashMap<EndpointId, &Arc<Endpoint>> = endpoints.iter().map(|one| (one.id(), one)).collect();
         self.running.retain(|id, running| {
-            let stays = wanted.get(id).is_some_and(|endpoint| Arc::ptr_eq(endpoint, &running.endpoint));
+            let stays = wanted.get(id).is_some_and(|new| new.interval == running.current.load().interval);
             if !stays {
                 running.stop.cancel();
             }
             stays
         });
         for (id, endpoint) in wanted {
-            self.running.entry(id).or_insert_with(|| {
-                let (endpoint, stop) = (endpoint.clone(), self.stop.child_token());
-                self.tasks.spawn(run(self.shared.clone(), endpoint.clone(), stop.clone()));
-                Running { endpoint, stop }
-            });
+            if let Some(running) = self.running.get(&id) {
+                running.current.store(endpoint.clone());
+                continue;
+            }
+            let (current, stop) = (Arc::new(ArcSwap::new(endpoint.clone())), self.stop.child_token());
+            self.tasks.spawn(run(self.shared.clone(), current.clone(), stop.clone()));
+            self.running.insert(id, Running { current, stop });
         }
     }
 
@@ -91,8 +96,11 @@ impl Scheduler {
 }
 
 /// The life of one endpoint.
-async fn run(shared: Shared, endpoint: Arc<Endpoint>, stop: CancellationToken) {
-    let plan = Plan::new(endpoint.interval, endpoint.id().fraction());
+async fn run(shared: Shared, current: Arc<ArcSwap<Endpoint>>, stop: CancellationToken) {
+    let plan = {
+        let endpoint = current.load();
+        Plan::new(endpoint.interval, endpoint.id().fraction())
+    };
     let start = now();
     let mut tick = plan.first();
     loop {
@@ -100,7 +108,7 @@ async fn run(shared: Shared, endpoint: Arc<Endpoint>, stop: CancellationToken) {
             () = sleep_until(start + tick) => {}
             () = stop.cancelled() => return,
         }
-        let missed = match turn(&shared, &endpoint, &plan, start + tick, &stop).await {
+        let missed = match turn(&shared, &current.load_full(), &plan, start + tick, &stop).await {
             Turn::Probed => Skip::Running,
             Turn::Skipped(skip) => {
                 shared.store.skipped(skip, 1);

@@ -62,10 +62,15 @@ async fn apply_changes_only_what_differs() {
     scheduler.apply(&[stays.clone(), goes.clone()]);
     let before = scheduler.running[&stays.id()].stop.clone();
     let gone = scheduler.running[&goes.id()].stop.clone();
-    scheduler.apply(&[stays.clone(), comes.clone()]);
+    // The same endpoint, loaded again: its task goes on with the new value.
+    let again = Arc::new(Endpoint::clone(&stays));
+    scheduler.apply(&[again.clone(), comes.clone()]);
     assert!(gone.is_cancelled() && !before.is_cancelled());
+    assert!(Arc::ptr_eq(&scheduler.running[&stays.id()].current.load_full(), &again));
     let ports: Vec<u16> = shared.store.snapshot().endpoints.iter().map(|history| history.endpoint.port).collect();
     assert_eq!(ports, [25, 465]);
+    let hasty = Arc::new(Endpoint { interval: Duration::from_millis(200), ..Endpoint::clone(&stays) });
+    scheduler.apply(&[hasty]);
+    assert!(before.is_cancelled(), "another interval is another schedule");
     scheduler.stop().await;
-    assert!(before.is_cancelled());
 }
