@@ -11,6 +11,10 @@
 //! the size of a request and the time to send it.
 
 mod accept;
+mod health;
+mod index;
+mod metrics;
+mod respond;
 mod routes;
 
 use std::convert::Infallible;
@@ -101,12 +105,12 @@ fn service(
     site: Arc<Site>,
 ) -> impl hyper::service::Service<
     hyper::Request<hyper::body::Incoming>,
-    Response = routes::Response,
+    Response = respond::Response,
     Error = Infallible,
-    Future = impl Future<Output = Result<routes::Response, Infallible>> + Send,
+    Future = impl Future<Output = Result<respond::Response, Infallible>> + Send,
 > {
     service_fn(move |request| {
         let site = site.clone();
-        async move { Ok(routes::answer(&site, request.method(), request.uri(), request.headers())) }
+        async move { Ok(routes::answer(&site, request.method(), request.uri(), request.headers()).await) }
     })
 }
