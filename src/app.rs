@@ -3,6 +3,7 @@
 //! The caller owns the listening sockets and the stop, so that a test passes port 0 and a token, and the
 //! program a port and the signals.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,48 +11,47 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, Histograms};
+use crate::config::Config;
 use crate::dns::Resolver;
-use crate::endpoint::Endpoint;
-use crate::http::{self, Site};
+use crate::http::{self, Settings, Site};
 use crate::prober::Prober;
+use crate::reload::{Handle, Reloader};
 use crate::scheduler::Scheduler;
 use crate::store::Store;
 
 /// The exporter, ready to run.
 pub struct App {
     store: Arc<Store>,
+    prober: Arc<Prober>,
     scheduler: Scheduler,
-    endpoints: Vec<Arc<Endpoint>>,
-    histograms: Histograms,
-    route_prefix: String,
+    reloader: Reloader,
+    site: Site,
+    config: Config,
 }
 
 impl App {
-    /// Wires a configuration to the system's resolver.
-    pub fn new(config: &Config) -> Result<Self, String> {
-        Ok(Self::with_resolver(config, Resolver::system()?))
+    /// Wires a configuration to the system's resolver. With the path it came from, it can be loaded again.
+    /// Needs a runtime around it.
+    pub fn new(config: &Config, path: Option<&Path>) -> Self {
+        Self::with_resolver(config, path, Resolver::system())
     }
 
     /// Wires a configuration to a resolver.
-    pub fn with_resolver(config: &Config, resolver: Resolver) -> Self {
+    pub fn with_resolver(config: &Config, path: Option<&Path>, resolver: Resolver) -> Self {
         let store = Arc::new(Store::default());
         let prober = Arc::new(Prober::new(resolver, config.max_connections_per_address));
         store.config_loaded(Some(wall_clock()));
         // From the first moment on, nobody may think that the first round is done.
         store.retain(&config.endpoints);
-        Self {
-            scheduler: Scheduler::new(prober, store.clone(), config.max_concurrent_probes),
-            store,
-            endpoints: config.endpoints.clone(),
-            histograms: config.histograms,
-            route_prefix: String::new(),
-        }
+        let (reloader, handle) = Reloader::new(path.map(Path::to_owned), config.clone());
+        let site = Site::new(store.clone(), prober.clone(), handle, Settings::of(config));
+        let scheduler = Scheduler::new(prober.clone(), store.clone(), config.max_concurrent_probes);
+        Self { store, prober, scheduler, reloader, site, config: config.clone() }
     }
 
     /// Serves under a path, such as `/mail`.
     pub fn with_route_prefix(mut self, prefix: &str) -> Self {
-        prefix.trim_end_matches('/').clone_into(&mut self.route_prefix);
+        prefix.trim_end_matches('/').clone_into(&mut self.site.route_prefix);
         self
     }
 
@@ -60,17 +60,57 @@ impl App {
         self.store.clone()
     }
 
+    /// Asks for the configuration to be loaded again.
+    pub fn reload_handle(&self) -> Handle {
+        self.site.reload.clone()
+    }
+
     /// Probes and serves until `stop`; then ends every connection within a bounded time.
     pub async fn run(mut self, listeners: Vec<TcpListener>, stop: CancellationToken) {
-        self.scheduler.apply(&self.endpoints);
-        let site = Arc::new(Site { store: self.store, histograms: self.histograms, route_prefix: self.route_prefix });
+        self.scheduler.apply(&self.config.endpoints);
+        let site = Arc::new(self.site);
         let servers = TaskTracker::new();
         for listener in listeners {
             servers.spawn(http::serve(listener, site.clone(), stop.clone()));
         }
         servers.close();
-        stop.cancelled().await;
+        loop {
+            let reload = tokio::select! {
+                reload = self.reloader.next() => reload,
+                () = stop.cancelled() => break,
+            };
+            let answer = match &reload.config {
+                Ok(config) => {
+                    self.scheduler.set_max_concurrent_probes(config.max_concurrent_probes);
+                    self.scheduler.apply(&config.endpoints);
+                    // The name servers may have changed since the start.
+                    self.prober.set_resolver(Resolver::system());
+                    self.prober.set_max_connections_per_address(config.max_connections_per_address);
+                    site.settings.store(Arc::new(Settings::of(config)));
+                    self.reloader.accept(config.clone());
+                    Ok(config.endpoints.len())
+                }
+                Err(why) => Err(why.clone()),
+            };
+            report(&self.store, &reload.config);
+            reload.done(answer);
+        }
         tokio::join!(self.scheduler.stop(), servers.wait());
+    }
+}
+
+/// Tells metrics and log what came of a reload.
+fn report(store: &Store, loaded: &Result<Config, String>) {
+    match loaded {
+        Ok(config) => {
+            store.config_loaded(Some(wall_clock()));
+            tracing::info!(endpoints = config.endpoints.len(), "configuration loaded");
+            config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        }
+        Err(why) => {
+            store.config_loaded(None);
+            why.lines().for_each(|problem| tracing::error!(problem, "configuration not loaded; the old one stays"));
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //!            main.rs  cli/                the program
-//!               app.rs                    wiring, life and death
+//!               app.rs  reload.rs         wiring, life and death; the configuration again
 //!    http/            scheduler/          who asks, and when
 //!       export/          store.rs         faces (pure)  |  memory
 //!               prober/       dns/        the only sockets to targets
@@ -63,5 +63,6 @@ pub mod outcome;
 pub mod phase;
 pub mod prober;
 pub mod process;
+pub mod reload;
 pub mod scheduler;
 pub mod store;

@@ -24,8 +24,9 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["tokio", "hyper::", "Instant::now", "SystemTime::now"],
     ),
     ("scheduler", &["phase", "endpoint", "outcome", "prober", "store"], &["hyper", "rustls", "serde"]),
-    ("http", &["config", "store", "export"], &["rustls"]),
-    ("app", &["config", "dns", "endpoint", "http", "prober", "scheduler", "store"], &["clap"]),
+    ("reload", &["config"], &["hyper", "clap"]),
+    ("http", &["config", "endpoint", "export", "outcome", "prober", "reload", "store"], &["rustls", "mail::"]),
+    ("app", &["reload", "config", "dns", "endpoint", "http", "prober", "scheduler", "store"], &["clap"]),
     (
         "cli",
         &["app", "config", "cert", "dns", "endpoint", "export", "outcome", "prober", "store"],

@@ -212,7 +212,7 @@ async fn check_reports_every_error_and_exits_1() {
     let good = file("good.yml", "targets: [{host: mx.example, ports: [25, 587]}]").display().to_string();
     assert_eq!(
         run(&["check", "--config.file", &good]).await,
-        (0, format!("{good}: ok, 2 endpoints of 1 hosts\n"), String::new())
+        (0, format!("{good}: ok, 2 endpoints of 1 host\n"), String::new())
     );
     let bad = file("bad.yml", "interval: 60\ntargets: [{host: mx.example, prots: [25]}]").display().to_string();
     let (code, out, err) = run(&["check", "--config.file", &bad]).await;

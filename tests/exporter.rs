@@ -299,7 +299,7 @@ async fn a_stop_is_quick_and_polite() {
 
 #[tokio::test]
 async fn everything_is_served_under_the_prefix_alone() {
-    let app = mail_endpoint_exporter::app::App::with_resolver(&config("targets: []"), support::no_names());
+    let app = mail_endpoint_exporter::app::App::with_resolver(&config("targets: []"), None, support::no_names());
     let exporter = Exporter::start_with(app.with_route_prefix("/mail/")).await;
     assert_eq!(exporter.get("/mail/metrics").await.status, 200);
     assert_eq!(exporter.get("/mail").await.status, 301);

@@ -17,7 +17,7 @@ use lab::{Authority, DAY, DnsServer, Identity, Leaf, Script, Server, liar_config
 use mail_endpoint_exporter::dns::Resolver;
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::outcome::failure::Reason;
-use support::{host_and_module, probe, run, verdict};
+use support::{probe, run, verdict};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::version::TLS12;
@@ -241,13 +241,8 @@ async fn names_without_addresses() {
     ];
     let server = DnsServer::start(&table).await;
     let look_up = async |name: &str, family: &str| {
-        let config = host_and_module(name, 25, "{security: plain, timeout: 3s}");
-        let mut endpoint = mail_endpoint_exporter::endpoint::Endpoint::clone(&config.endpoints[0]);
-        if family == "ipv6" {
-            endpoint.family = mail_endpoint_exporter::endpoint::Family::Ipv6;
-        }
-        let config = mail_endpoint_exporter::config::Config { endpoints: vec![Arc::new(endpoint)], ..config };
-        verdict(&run(&config, Resolver::with_server(server.address()).unwrap()).await)
+        let yaml = format!("targets: [{{host: {name}, ports: [25], family: {family}}}]");
+        verdict(&run(&support::config(&yaml), Resolver::with_server(server.address()).unwrap()).await)
     };
     assert_eq!(look_up("gone.example", "any").await, "dns_not_found in resolve");
     assert_eq!(look_up("empty.example", "any").await, "dns_no_address in resolve");

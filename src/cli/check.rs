@@ -21,6 +21,8 @@ pub(super) fn run(options: &Options) -> ExitCode {
     }
     let hosts: std::collections::BTreeSet<_> = config.endpoints.iter().map(|endpoint| &endpoint.host).collect();
     let (count, hosts) = (config.endpoints.len(), hosts.len());
-    say(&format!("{}: ok, {count} endpoints of {hosts} hosts\n", options.config.path.display()));
+    let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let path = options.config.path.display();
+    say(&format!("{path}: ok, {} of {}\n", many(count, "endpoint"), many(hosts, "host")));
     ExitCode::SUCCESS
 }

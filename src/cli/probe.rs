@@ -1,6 +1,5 @@
 //! `probe`: once, now, for the person who asks.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,15 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::{USAGE, complain, load, runtime, say};
 use crate::cert::name::ServerName;
 use crate::cert::roots::Roots;
-use crate::config::{Config, DEFAULT_INTERVAL, by_port};
+use crate::config::{Config, adhoc, by_port};
 use crate::dns::Resolver;
-use crate::endpoint::{Endpoint, Family, Module};
+use crate::endpoint::{Endpoint, Module};
 use crate::export::text::Style;
 use crate::export::{json, openmetrics, prometheus, text};
 use crate::outcome::Outcome;
 use crate::outcome::port_state::{PortState, port_states};
 use crate::prober::Prober;
-use crate::store::{Exporter, History, Snapshot};
 
 /// The ports of a host named without one.
 const PORTS: [u16; 4] = [25, 465, 587, 2525];
@@ -79,8 +77,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     };
     let Some(config) = config else { return ExitCode::from(USAGE) };
     let outcomes = endpoints(options, &config).and_then(|endpoints| {
-        let resolver = Resolver::system()?;
-        let prober = Arc::new(Prober::new(resolver, config.max_connections_per_address));
+        let prober = Arc::new(Prober::new(Resolver::system(), config.max_connections_per_address));
         runtime().map(|runtime| runtime.block_on(probe_all(prober, endpoints)))
     });
     match outcomes {
@@ -103,10 +100,10 @@ fn endpoints(options: &Options, config: &Config) -> Result<Vec<Arc<Endpoint>>, S
     let roots = options.ca_file.as_ref().map(roots).transpose()?;
     let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
     for text in &options.hosts {
-        let (host, port) = host_and_port(text)?;
+        let (host, port) = adhoc::host_and_port(text)?;
         for port in port.map_or_else(|| ports(options.module.as_deref()), |port| vec![port]) {
             let module = module(options, config, port, roots.as_ref())?;
-            let endpoint = endpoint(&host, port, module);
+            let endpoint = adhoc::endpoint(&host, port, module);
             if endpoints.iter().all(|other| other.id() != endpoint.id()) {
                 endpoints.push(Arc::new(endpoint));
             }
@@ -139,31 +136,6 @@ fn module(options: &Options, config: &Config, port: u16, roots: Option<&Arc<Root
     Ok(Arc::new(module))
 }
 
-fn endpoint(host: &ServerName, port: u16, module: Arc<Module>) -> Endpoint {
-    Endpoint {
-        target: host.to_string(),
-        host: host.clone(),
-        port,
-        address: None,
-        labels: BTreeMap::new(),
-        interval: DEFAULT_INTERVAL,
-        family: Family::Any,
-        module,
-    }
-}
-
-/// `host`, `host:port`, an IPv6 address alone, or one in brackets with a port.
-fn host_and_port(text: &str) -> Result<(ServerName, Option<u16>), String> {
-    let colons = text.bytes().filter(|b| *b == b':').count();
-    if colons == 0 || (colons > 1 && !text.starts_with('[')) || text.ends_with(']') {
-        return ServerName::parse(text).map(|host| (host, None));
-    }
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let port = port.parse().ok().filter(|port| *port > 0);
-    let port = port.ok_or_else(|| format!("{text:?} has no port from 1 to 65535 after its colon"))?;
-    Ok((ServerName::parse(host)?, Some(port)))
-}
-
 async fn probe_all(prober: Arc<Prober>, endpoints: Vec<Arc<Endpoint>>) -> Vec<Outcome> {
     let mut probes = JoinSet::new();
     for (number, endpoint) in endpoints.into_iter().enumerate() {
@@ -186,9 +158,7 @@ fn print(options: &Options, outcomes: Vec<Outcome>) {
         }
         Output::Json => say(&(json::outcomes(&with_states, options.transcript) + "\n")),
         Output::Prometheus => {
-            let endpoints = outcomes.into_iter().map(|outcome| Arc::new(History::from(outcome))).collect();
-            let snapshot = Snapshot { endpoints, exporter: Exporter::default() };
-            say(&openmetrics::to_text_0_0_4(&prometheus::endpoints_openmetrics(&snapshot)));
+            say(&openmetrics::to_text_0_0_4(&prometheus::outcomes_openmetrics(outcomes)));
         }
     }
 }

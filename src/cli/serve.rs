@@ -43,7 +43,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     let result = runtime().and_then(|runtime| {
         runtime.block_on(async {
             let listeners = options.listen.iter().map(|text| listen(text)).collect::<Result<Vec<_>, _>>()?;
-            let app = App::new(&config)?.with_route_prefix(&prefix(&options.route_prefix)?);
+            let app = App::new(&config, Some(&options.config.path)).with_route_prefix(&prefix(&options.route_prefix)?);
             for listener in &listeners {
                 let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
                 tracing::info!(%address, endpoints = config.endpoints.len(), "serving metrics");

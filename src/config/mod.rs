@@ -1,17 +1,23 @@
 //! The configuration: a YAML file to values that cannot be wrong, or every error in it at once.
 //!
+//! - [`adhoc`]: endpoints that no file names.
 //! - [`file`]: YAML, and the place of each value in it.
 //! - [`reader`]: takes a tree apart and collects the problems.
 //! - [`values`]: single values.
 //! - [`modules`] and [`targets`]: what is probed, and how.
+//! - [`probe_endpoint`]: what `/probe` may be asked for.
 //! - [`hostname`]: the default of `ehlo_name`.
+//! - [`watch`]: the other files, and whether they have changed.
 
+pub mod adhoc;
 mod file;
 mod hostname;
 mod modules;
+mod probe_endpoint;
 mod reader;
 mod targets;
 mod values;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,10 +29,12 @@ use crate::mail::smtp::command::EhloName;
 
 use file::Node;
 pub use modules::{DEFAULT_TIMEOUT, Modules, by_port};
+pub use probe_endpoint::ProbeRules;
 pub use reader::Problem;
 use reader::{At, Entries, Source, list};
 use targets::{Targets, interval};
 use values::{number, text, word};
+pub use watch::{Fingerprint, Watched};
 
 /// How often an endpoint is probed unless its target says otherwise.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -62,8 +70,14 @@ pub struct Config {
     pub max_connections_per_address: usize,
     /// Which histograms are shown.
     pub histograms: Histograms,
+    /// What `/probe` may be asked for.
+    pub probe_rules: ProbeRules,
     /// What works and is perhaps not meant.
     pub warnings: Vec<String>,
+    /// The other files it was made of.
+    pub watched: Watched,
+    /// The main file as it was read; empty without one.
+    text: Arc<str>,
 }
 
 impl Config {
@@ -77,15 +91,29 @@ impl Config {
             max_concurrent_probes: DEFAULT_CONCURRENT_PROBES,
             max_connections_per_address: DEFAULT_CONNECTIONS_PER_ADDRESS,
             histograms: Histograms::Classic,
+            probe_rules: ProbeRules::default(),
             warnings: note.into_iter().collect(),
+            watched: Watched::default(),
+            text: Arc::default(),
         }
     }
 
     /// Loads a file and all that it names.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
-        let (mut source, root) = Source::open(path).map_err(|problem| vec![problem])?;
+        let (source, root) = Source::open(path).map_err(|problem| vec![problem])?;
+        Self::finish(source, &root)
+    }
+
+    /// Loads the other files again, with the main file as it was: what is being edited in it takes effect
+    /// only when somebody says so.
+    pub fn load_other_files(&self, path: &Path) -> Result<Self, Vec<Problem>> {
+        let (source, root) = Source::of(path, self.text.to_string()).map_err(|problem| vec![problem])?;
+        Self::finish(source, &root)
+    }
+
+    fn finish(mut source: Source, root: &Node) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let config = read(&mut source, &root, &mut problems);
+        let config = read(&mut source, root, &mut problems);
         problems.splice(0..0, source.problems);
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
@@ -115,13 +143,25 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
     if let Some((node, at)) = entries.get("targets") {
         targets.read(source, node, &at);
     }
+    let mut patterns = Vec::new();
     if let Some((node, at)) = entries.get("target_files") {
-        target_files(source, node, &at, &mut targets, problems);
+        patterns = target_files(source, node, &at, &mut targets, problems);
     }
+    let rules = entries.get("probe_endpoint").map(|(node, at)| ProbeRules::read(source, node, at));
     entries.finish(source);
     let endpoints = targets.endpoints;
     warnings.extend(remarks(&endpoints));
-    Config { endpoints, modules, max_concurrent_probes, max_connections_per_address, histograms, warnings }
+    Config {
+        endpoints,
+        modules,
+        max_concurrent_probes,
+        max_connections_per_address,
+        histograms,
+        probe_rules: rules.unwrap_or_default(),
+        warnings,
+        watched: Watched { patterns, files: std::mem::take(&mut source.used) },
+        text: source.text().into(),
+    }
 }
 
 fn remarks(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
@@ -138,26 +178,27 @@ fn remarks(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
     remarks
 }
 
-/// The files that the patterns of `target_files` match.
-fn target_files(source: &mut Source, node: &Node, at: &At, targets: &mut Targets<'_>, problems: &mut Vec<Problem>) {
+/// Reads the files that the patterns of `target_files` match; the patterns themselves are to be watched.
+fn target_files(
+    source: &mut Source,
+    node: &Node,
+    at: &At,
+    targets: &mut Targets<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<PathBuf> {
+    let mut patterns = Vec::new();
     for (number, node) in list(source, node, at).iter().enumerate() {
         let at = at.item(number);
-        match text(node).and_then(|pattern| matches(source, &pattern)) {
+        let pattern = text(node).map(|pattern| source.relative(&pattern));
+        match pattern.and_then(|pattern| Ok((watch::matches(&pattern)?, pattern))) {
             Err(why) => source.problem(&at, why),
-            Ok(paths) => paths.iter().for_each(|path| target_file(path, targets, problems)),
+            Ok((paths, pattern)) => {
+                paths.iter().for_each(|path| target_file(path, targets, problems));
+                patterns.push(pattern);
+            }
         }
     }
-}
-
-fn matches(source: &Source, pattern: &str) -> Result<Vec<PathBuf>, String> {
-    let path = source.relative(pattern);
-    let is_pattern = pattern.contains(['*', '?', '[']);
-    if !is_pattern {
-        return Ok(vec![path]);
-    }
-    let found =
-        glob::glob(&path.to_string_lossy()).map_err(|error| format!("{pattern:?} is no file pattern: {error}"))?;
-    found.collect::<Result<_, _>>().map_err(|error| format!("{pattern:?} cannot be looked up: {error}"))
+    patterns
 }
 
 fn target_file(path: &Path, targets: &mut Targets<'_>, problems: &mut Vec<Problem>) {

@@ -37,6 +37,11 @@ pub fn by_port(port: u16) -> Option<&'static str> {
     BUILT_IN.iter().find(|(_, _, ports)| ports.contains(&port)).map(|(name, _, _)| *name)
 }
 
+/// The port that a built-in module is first of all for.
+pub(super) fn first_port(module: &str) -> Option<u16> {
+    BUILT_IN.iter().find(|(name, ..)| *name == module).and_then(|(_, _, ports)| ports.first().copied())
+}
+
 /// All modules that targets can name.
 #[derive(Clone, Debug)]
 pub struct Modules(BTreeMap<String, Arc<Module>>);
@@ -191,6 +196,7 @@ fn ca_file(source: &mut Source, entries: &mut Entries<'_>) -> Option<Arc<Roots>>
 fn file(source: &mut Source, node: &Node, at: &At) -> Option<(PathBuf, Vec<u8>)> {
     let name = text(node).map_err(|why| source.problem(at, why)).ok()?;
     let path = source.relative(&name);
+    source.used.push(path.clone());
     match std::fs::read(&path) {
         Ok(content) => Some((path, content)),
         Err(error) => {

@@ -37,16 +37,29 @@ pub(super) struct Source {
     pub path: PathBuf,
     text: String,
     pub problems: Vec<Problem>,
+    /// The files named in it that were read.
+    pub used: Vec<PathBuf>,
 }
 
 impl Source {
     /// Reads and parses. Problems of this step leave no tree.
     pub(super) fn open(path: &Path) -> Result<(Self, Node), Problem> {
-        let problem = |place, message: String| Problem { file: path.to_owned(), place, path: String::new(), message };
-        let text = read(path).map_err(|why| problem(None, why))?;
-        let root = file::parse(&text)
-            .map_err(|(place, message)| problem(place, format!("this is no valid YAML: {message}")))?;
-        Ok((Self { path: path.to_owned(), text, problems: Vec::new() }, root))
+        let whole = |message| Problem { file: path.to_owned(), place: None, path: String::new(), message };
+        Self::of(path, read(path).map_err(whole)?)
+    }
+
+    /// Parses a text that was read from a file.
+    pub(super) fn of(path: &Path, text: String) -> Result<(Self, Node), Problem> {
+        let root = file::parse(&text).map_err(|(place, message)| {
+            let message = format!("this is no valid YAML: {message}");
+            Problem { file: path.to_owned(), place, path: String::new(), message }
+        })?;
+        Ok((Self { path: path.to_owned(), text, problems: Vec::new(), used: Vec::new() }, root))
+    }
+
+    /// The file's text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// A path in the file is relative to the file.

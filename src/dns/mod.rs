@@ -39,17 +39,22 @@ pub enum DnsFault {
 pub enum Resolver {
     /// The name servers and hosts file of this system.
     System(Box<TokioResolver>),
+    /// The system has no usable resolver, for this reason: addresses can be probed, names cannot.
+    Missing(String),
     /// A table, for tests.
     Table(HashMap<String, Result<Answer, DnsFault>>),
 }
 
 impl Resolver {
     /// As /etc/resolv.conf and /etc/hosts say now.
-    pub fn system() -> Result<Self, String> {
-        let builder = TokioResolver::builder_tokio().map_err(|error| {
-            format!("the system's resolver configuration (/etc/resolv.conf) cannot be used: {error}")
-        })?;
-        Self::build(builder)
+    pub fn system() -> Self {
+        let missing = |error: &dyn std::fmt::Display| {
+            Self::Missing(format!("the system's resolver configuration (/etc/resolv.conf) cannot be used: {error}"))
+        };
+        match TokioResolver::builder_tokio() {
+            Ok(builder) => Self::build(builder).unwrap_or_else(|error| missing(&error)),
+            Err(error) => missing(&error),
+        }
     }
 
     /// One name server, and nothing else.
@@ -69,6 +74,7 @@ impl Resolver {
     /// All addresses of a name.
     pub async fn addresses(&self, name: &str) -> Result<Answer, DnsFault> {
         match self {
+            Self::Missing(why) => Err(DnsFault::Failed(why.clone())),
             Self::Table(table) => table.get(name).cloned().unwrap_or(Err(DnsFault::NotFound)),
             Self::System(resolver) => {
                 let found = resolver.lookup_ip(name).await.map_err(|error| fault(&error))?;

@@ -191,9 +191,10 @@ fn smtp(outcome: &Outcome) -> Smtp {
     }
 }
 
-/// The greeting as one line: its code and the text of all its lines.
+/// The greeting as one line: its code, and the text of its lines with ` / ` between them.
 pub(super) fn banner(greeting: &Reply) -> String {
-    let text = Printable::from_bytes(&greeting.text());
+    let lines: Vec<String> = greeting.lines.iter().map(|line| Printable::from_bytes(line).to_string()).collect();
+    let text = Printable::from_text(lines.join(" / ").trim_end());
     format!("{:03} {text}", greeting.code).trim_end().to_owned()
 }
 

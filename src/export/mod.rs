@@ -1,5 +1,6 @@
 //! The faces of an outcome: metrics, JSON, text. Snapshot in, bytes out; nothing is decided here.
 
+pub mod blackbox;
 pub mod json;
 pub mod openmetrics;
 pub mod prometheus;

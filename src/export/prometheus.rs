@@ -26,16 +26,17 @@ use crate::mail::smtp::registry;
 use crate::outcome::failure::Reason;
 use crate::outcome::port_state::{PortState, port_states};
 use crate::outcome::{Findings, Outcome, phase_of};
-use crate::store::{History, Skip, Snapshot};
+use crate::store::{Exporter, History, Skip, Snapshot};
 
 /// All families of a snapshot, as OpenMetrics 1.0 text.
 pub fn openmetrics(snapshot: &Snapshot, histograms: Histograms) -> String {
     encode(snapshot, histograms, true)
 }
 
-/// The families of these endpoints alone, without the exporter's own.
-pub fn endpoints_openmetrics(snapshot: &Snapshot) -> String {
-    encode(snapshot, Histograms::None, false)
+/// The families of single outcomes alone, without the exporter's own.
+pub fn outcomes_openmetrics(outcomes: Vec<Outcome>) -> String {
+    let endpoints = outcomes.into_iter().map(|outcome| Arc::new(History::from(outcome))).collect();
+    encode(&Snapshot { endpoints, exporter: Exporter::default() }, Histograms::None, false)
 }
 
 fn encode(snapshot: &Snapshot, histograms: Histograms, own: bool) -> String {

@@ -21,6 +21,9 @@ const TIME_LINE: usize = 40;
 /// Where an outcome line breaks.
 const WIDTH: usize = 100;
 
+/// A space at which no line is broken.
+const NO_BREAK: &str = "\u{a0}";
+
 /// How to write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
@@ -113,7 +116,7 @@ fn now(outcome: &Outcome) -> i64 {
 fn days(certificate: &CertificateFacts, now: i64) -> String {
     let left = certificate.leaf().and_then(|leaf| leaf.facts.as_ref()).map(|facts| facts.not_after - now);
     let left = left.map_or("unreadable".to_owned(), |left| {
-        if left < 0 { format!("expired {}", span(left)) } else { format!("{} left", span(left)) }
+        if left < 0 { format!("expired {} ago", span(left)) } else { format!("{} left", span(left)) }
     });
     match certificate.invalid.iter().find(|finding| !left.starts_with("expired") || finding.reason != Invalid::Expired)
     {
@@ -159,7 +162,8 @@ impl Page {
     /// A text that may be longer than a line.
     fn wrapped(&mut self, name: &str, text: &str, ink: Option<Ink>) {
         for (number, piece) in wrap(text, WIDTH - 14).iter().enumerate() {
-            let piece = ink.map_or(piece.clone(), |ink| self.style.ink(ink, piece));
+            let piece = piece.replace(NO_BREAK, " ");
+            let piece = ink.map_or(piece.clone(), |ink| self.style.ink(ink, &piece));
             self.line(if number == 0 { name } else { "" }, &piece);
         }
     }
@@ -179,7 +183,7 @@ impl Page {
     }
 
     fn why(&mut self, failure: &Failure) {
-        self.wrapped("why", &format!("{failure}."), Some(Ink::Bad));
+        self.wrapped("why", &failure.to_string(), Some(Ink::Bad));
         self.wrapped("what to do", failure.reason.advice(), None);
     }
 
@@ -266,6 +270,8 @@ impl Page {
             .map(|j| format!("{} {} ({})", if j.failure.is_none() { "✔" } else { "✘" }, j.expectation, j.found))
             .collect();
         if !texts.is_empty() {
+            // A line breaks between two expectations only.
+            let texts: Vec<String> = texts.iter().map(|text| text.replace(' ', NO_BREAK)).collect();
             self.wrapped("expected", &texts.join(", "), None);
         }
     }

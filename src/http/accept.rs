@@ -18,6 +18,11 @@ impl Format {
         }
     }
 
+    /// Whether it is OpenMetrics.
+    pub(super) fn is_openmetrics(self) -> bool {
+        self == Self::OpenMetrics
+    }
+
     /// The best of what an `Accept` header asks for; the text format where it asks for nothing we have.
     pub(super) fn of(accept: &str) -> Self {
         let quality = |format: Self| accept.split(',').filter_map(|range| format.quality(range)).fold(0.0, f64::max);

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `GET /` | what this is and where to go on |
 //! | `GET /metrics` | OpenMetrics 1.0, or text 0.0.4, as `Accept` asks |
+//! | `GET /probe?target=host[:port]&module=NAME[&debug=true]` | probes now; that endpoint's families, also by blackbox_exporter's names |
+//! | `POST /-/reload` | loads the configuration again |
 //! | `GET /-/healthy` | 200 while the process runs |
 //! | `GET /-/ready` | 200 once every endpoint has been probed, 503 before |
 //!
@@ -14,14 +16,19 @@ mod accept;
 mod health;
 mod index;
 mod metrics;
+mod probe;
+mod query;
+mod reload;
 mod respond;
 mod routes;
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,11 +38,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Histograms;
+use crate::config::{Config, Histograms, Modules, ProbeRules};
+use crate::prober::Prober;
+use crate::reload::Handle;
 use crate::store::Store;
 
 /// The most connections at once; those beyond wait in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
+
+/// The most probes that `/probe` runs at once.
+const MAX_PROBES: usize = 256;
 
 /// How long a client may take to send a request's head, also between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,10 +68,57 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Site {
     /// The memory.
     pub store: Arc<Store>,
-    /// Which histograms are shown.
-    pub histograms: Histograms,
+    /// What `/probe` probes with.
+    pub prober: Arc<Prober>,
+    /// Asks for a reload.
+    pub reload: Handle,
+    /// What a reload replaces.
+    pub settings: ArcSwap<Settings>,
     /// What comes before every path; empty, or `/prefix` without a slash at the end.
     pub route_prefix: String,
+    /// How many probes of `/probe` may run.
+    probes: Semaphore,
+    /// Ends the probes of `/probe`.
+    stop: CancellationToken,
+}
+
+impl Site {
+    /// A site at the root.
+    pub fn new(store: Arc<Store>, prober: Arc<Prober>, reload: Handle, settings: Settings) -> Self {
+        Self {
+            store,
+            prober,
+            reload,
+            settings: ArcSwap::from_pointee(settings),
+            route_prefix: String::new(),
+            probes: Semaphore::new(MAX_PROBES),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+/// The part of the configuration that answers depend on.
+pub struct Settings {
+    /// Which histograms are shown.
+    pub histograms: Histograms,
+    /// What `/probe` can name.
+    pub modules: Modules,
+    /// What `/probe` may be asked for.
+    pub probe_rules: ProbeRules,
+    /// What the configuration names, which may always be probed.
+    pub hosts: HashSet<(String, u16)>,
+}
+
+impl Settings {
+    /// Those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            histograms: config.histograms,
+            modules: config.modules.clone(),
+            probe_rules: config.probe_rules.clone(),
+            hosts: config.endpoints.iter().map(|endpoint| (endpoint.host.to_string(), endpoint.port)).collect(),
+        }
+    }
 }
 
 /// Serves on a listener until `stop`.
@@ -92,6 +151,7 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
             }
         }
     }
+    site.stop.cancel();
     let _ = timeout(GRACE, graceful.shutdown()).await;
 }
 

@@ -4,7 +4,7 @@ use hyper::header::{ALLOW, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, StatusCode, Uri};
 
 use super::respond::{Response, plain};
-use super::{Site, health, index, metrics};
+use super::{Site, health, index, metrics, probe, reload};
 
 /// A request, as far as any answer needs it.
 pub(super) struct Request<'a> {
@@ -24,9 +24,12 @@ pub(super) async fn answer(site: &Site, method: &Method, uri: &Uri, headers: &He
     let request = Request { path, query: uri.query().unwrap_or_default(), headers };
     let reads = method == Method::GET || method == Method::HEAD;
     match request.path {
-        "/" | "/metrics" | "/-/healthy" | "/-/ready" if !reads => refused("GET, HEAD"),
+        "/" | "/metrics" | "/probe" | "/-/healthy" | "/-/ready" if !reads => refused("GET, HEAD"),
+        "/-/reload" if method != Method::POST => refused("POST"),
         "/" => index::answer(site),
         "/metrics" => metrics::answer(site, &request),
+        "/probe" => probe::answer(site, &request).await,
+        "/-/reload" => reload::answer(site).await,
         "/-/healthy" => health::healthy(),
         "/-/ready" => health::ready(site),
         "" => redirect(&format!("{}/", site.route_prefix)),

@@ -86,7 +86,7 @@ reasons! {
         "Switch TLS on in the server (a certificate and a key). If it is on, something on the way removes the offer: probe from another network.",
     /// Clear text behind the reply to STARTTLS.
     StartTlsInjection = "starttls_injection":
-        "Text was slipped in before TLS (CVE-2011-0411): update the server, and look for a proxy that rewrites SMTP.",
+        "Somebody on the way, or a broken proxy, slips text in before TLS begins: probe from another network, and look for a device that rewrites SMTP.",
     /// Clear text where TLS should begin.
     PlaintextOnTlsPort = "plaintext_on_tls_port":
         "The server speaks clear text here: use a module with `security: starttls`, or switch implicit TLS on in the server.",
@@ -202,7 +202,11 @@ impl Failure {
 
     /// What a session reports.
     pub fn of_fault(phase: Phase, fault: &Fault) -> Self {
-        let quote = |bytes: &[u8]| Printable::from_bytes(bytes.trim_ascii_end());
+        // Several lines in one, as the rest of the sentence is.
+        let quote = |bytes: &[u8]| {
+            let lines = bytes.trim_ascii_end().split(|b| *b == b'\n').map(<[u8]>::trim_ascii_end);
+            Printable::from_bytes(&lines.collect::<Vec<_>>().join(&b" / "[..]))
+        };
         match fault {
             Fault::RateLimited(reply) => Self::reply(phase, Reason::RateLimited, reply),
             Fault::Transient(reply) => Self::reply(phase, Reason::TransientReply, reply),

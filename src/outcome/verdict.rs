@@ -129,12 +129,12 @@ fn auth(expect: &Expectations, findings: &Findings) -> Verdict {
     judgement("auth", offered(&last.auth), failure)
 }
 
-/// RFC 3207 §4.2: after TLS only what is offered there counts. `None` while more was to come.
+/// RFC 3207 §4.2: after TLS only what is offered there counts. `None` while TLS was still to come.
 fn last_ehlo(findings: &Findings) -> Option<(Phase, &Capabilities)> {
     let after_starttls = findings.reached(Phase::StartTls);
     match (&findings.smtp.tls, &findings.smtp.clear) {
         (Some(tls), _) => Some((if after_starttls { Phase::EhloTls } else { Phase::Ehlo }, tls)),
-        (None, Some(clear)) if !after_starttls => Some((Phase::Ehlo, clear)),
+        (None, Some(clear)) if findings.breakdown.is_none() => Some((Phase::Ehlo, clear)),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const DIALLING: Duration = Duration::from_millis(500);
 
 /// How many connections each address has, over all endpoints.
 pub(super) struct Connections {
-    most: usize,
+    most: AtomicUsize,
     places: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
 }
 
@@ -35,12 +36,17 @@ pub(super) struct Place {
 
 impl Connections {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, places: Arc::default() }
+        Self { most: most.into(), places: Arc::default() }
+    }
+
+    /// Another number from now on; addresses in use change when they have become idle.
+    pub(super) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     fn semaphore(&self, address: IpAddr) -> Arc<Semaphore> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.entry(address).or_insert_with(|| Arc::new(Semaphore::new(self.most))).clone()
+        places.entry(address).or_insert_with(|| Arc::new(Semaphore::new(self.most.load(Ordering::Relaxed)))).clone()
     }
 
     async fn place(&self, address: IpAddr) -> Option<Place> {

@@ -47,18 +47,44 @@ impl Prober {
         Self { resolver: ArcSwap::from_pointee(resolver), connections: Connections::new(max_connections_per_address) }
     }
 
+    /// From now on names are looked up here.
+    pub fn set_resolver(&self, resolver: Resolver) {
+        self.resolver.store(Arc::new(resolver));
+    }
+
+    /// From now on an address has at most so many connections.
+    pub fn set_max_connections_per_address(&self, most: usize) {
+        self.connections.set_most(most);
+    }
+
     /// Probes once. `None` when `stop` came first: the connection was then ended as politely as the
     /// grace allowed, and what was found says nothing about the server.
     pub async fn probe(&self, endpoint: Arc<Endpoint>, stop: &CancellationToken) -> Option<Outcome> {
+        self.probe_where(endpoint, stop, &|_| true).await
+    }
+
+    /// Probes once, at those addresses only that a test lets pass. What a name resolves to is tested, not
+    /// the name, and the addresses tested are those connected to.
+    pub async fn probe_where(
+        &self,
+        endpoint: Arc<Endpoint>,
+        stop: &CancellationToken,
+        allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync),
+    ) -> Option<Outcome> {
         let mut run = Run::start(endpoint, stop.clone());
-        if let Err(halt) = self.converse(&mut run).await {
+        if let Err(halt) = self.converse(&mut run, allowed).await {
             run.breakdown(halt);
         }
         run.finish().map(|(endpoint, findings)| verdict::judge(endpoint, findings))
     }
 
-    async fn converse(&self, run: &mut Run) -> Result<(), Halt> {
-        let addresses = self.resolve(run).await?;
+    async fn converse(&self, run: &mut Run, allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync)) -> Result<(), Halt> {
+        let mut addresses = self.resolve(run).await?;
+        addresses.retain(|address| allowed(*address));
+        if addresses.is_empty() {
+            let detail = "the host has no address that may be probed here";
+            return Err(Failure::new(Phase::Resolve, Reason::DnsNoAddress, detail).into());
+        }
         let (tcp, _place) = connect::connect(run, &self.connections, &addresses).await?;
         let mut stream = Stream::Clear(tcp);
         if run.endpoint.module.security == Security::Tls {

@@ -66,7 +66,13 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
     run.findings.certificate = certificate_facts(run, &recorder.take());
     let mut tls = match result? {
         Ok(tls) => tls,
-        Err((error, watched)) => return Err(failure(run, &error, &watched.first).into()),
+        Err((error, watched)) => {
+            let failure = failure(run, &error, &watched.first);
+            if failure.reason == Reason::PlaintextOnTlsPort {
+                run.findings.transcript.received(run.elapsed(), &watched.first);
+            }
+            return Err(failure.into());
+        }
     };
     run.lap(Phase::Tls);
     let (watched, connection) = tls.get_mut();

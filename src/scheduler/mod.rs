@@ -41,7 +41,8 @@ pub struct Scheduler {
 struct Shared {
     prober: Arc<Prober>,
     store: Arc<Store>,
-    places: Arc<Semaphore>,
+    /// Replaced when the number of places changes: probes that run then give theirs back to the old one.
+    places: Arc<ArcSwap<Semaphore>>,
 }
 
 struct Running {
@@ -53,13 +54,18 @@ struct Running {
 impl Scheduler {
     /// A scheduler with nothing to do yet. At most so many probes run at once.
     pub fn new(prober: Arc<Prober>, store: Arc<Store>, max_concurrent_probes: usize) -> Self {
-        let places = Arc::new(Semaphore::new(max_concurrent_probes));
+        let places = Arc::new(ArcSwap::from_pointee(Semaphore::new(max_concurrent_probes)));
         Self {
             shared: Shared { prober, store, places },
             running: HashMap::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
+    }
+
+    /// From now on at most so many probes run at once.
+    pub fn set_max_concurrent_probes(&self, most: usize) {
+        self.shared.places.store(Arc::new(Semaphore::new(most)));
     }
 
     /// From now on probes these endpoints and no others. One that stays keeps its schedule, also when its
@@ -137,7 +143,7 @@ async fn turn(shared: &Shared, endpoint: &Arc<Endpoint>, plan: &Plan, due: Insta
     }
     // The place is waited for no longer than until the next tick.
     let place: OwnedSemaphorePermit = tokio::select! {
-        place = timeout(endpoint.interval, shared.places.clone().acquire_owned()) => match place {
+        place = timeout(endpoint.interval, shared.places.load_full().acquire_owned()) => match place {
             Ok(Ok(place)) => place,
             Ok(Err(_)) => return Turn::Stopped,
             Err(_) => return Turn::Skipped(Skip::Capacity),

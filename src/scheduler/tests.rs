@@ -8,7 +8,7 @@ use crate::dns::Resolver;
 
 fn shared() -> Shared {
     let prober = Arc::new(Prober::new(Resolver::Table(HashMap::new()), 2));
-    Shared { prober, store: Arc::new(Store::default()), places: Arc::new(Semaphore::new(1)) }
+    Shared { prober, store: Arc::new(Store::default()), places: Arc::new(ArcSwap::from_pointee(Semaphore::new(1))) }
 }
 
 fn endpoint(port: u16) -> Arc<Endpoint> {
@@ -39,7 +39,7 @@ async fn a_probe_that_breaks_down_is_internal_and_the_next_one_runs() {
 #[tokio::test]
 async fn a_tick_that_waits_too_long_for_a_place_is_skipped() {
     let (shared, endpoint) = (shared(), endpoint(25));
-    let _taken = shared.places.clone().acquire_owned().await.unwrap();
+    let _taken = shared.places.load_full().acquire_owned().await.unwrap();
     let plan = Plan::new(endpoint.interval, 0.0);
     let turn = turn(&shared, &endpoint, &plan, now(), &CancellationToken::new()).await;
     assert!(matches!(turn, Turn::Skipped(Skip::Capacity)));

@@ -106,7 +106,7 @@ pub struct Exporter {
 
 impl Exporter {
     pub async fn start(config: &Config) -> Self {
-        Self::start_with(App::with_resolver(config, no_names())).await
+        Self::start_with(App::with_resolver(config, None, no_names())).await
     }
 
     pub async fn start_with(app: App) -> Self {

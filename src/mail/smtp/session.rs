@@ -242,6 +242,9 @@ impl Session {
         self.facts.codes.retain(|(seen, _)| *seen != step);
         self.facts.codes.push((step, reply.code));
         let state = std::mem::replace(&mut self.state, State::Done);
+        if matches!(state, State::Greeting) {
+            self.facts.greeting = Some(reply.clone());
+        }
         // RFC 5321 §3.8: 421 may answer any command, when the server must shut down.
         if reply.code == 421 && !matches!(state, State::Quit | State::StartTls) {
             return self.fail(step, Fault::RateLimited(reply));
@@ -268,7 +271,6 @@ impl Session {
                 _ => Fault::Unexpected(reply.clone()),
             }),
         };
-        self.facts.greeting = Some(reply);
         match fault {
             Some(fault) => self.fail(Step::Greeting, fault),
             None if self.tls == TlsUse::FromTheStart => self.send_ehlo(Step::Greeting, Stage::ImplicitTls),
@@ -318,7 +320,8 @@ impl Session {
     }
 
     fn starttls_answered(&mut self, reply: Reply) -> Action {
-        // CVE-2011-0411: text behind the reply would be taken for the server's own inside TLS.
+        // RFC 3207 §4.2: nothing said in clear may count inside TLS; a client that keeps what follows the reply
+        // takes an intruder's words for the server's own.
         if !self.lines.pending().is_empty() {
             return self.give_up_at(Step::StartTls, Fault::StartTlsInjection(self.lines.pending().to_vec()));
         }

@@ -1,0 +1,164 @@
+//! The mail servers of the demo: which there are, their certificates, and their start.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use mail_endpoint_exporter::config::Config;
+use rustls::ServerConfig;
+use rustls::version::TLS12;
+
+use crate::dialogues::*;
+use crate::lab::{Authority, DAY, Identity, Leaf, Options, Script, Server};
+
+/// Where all of them live.
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// A server: the target's name and the port in `examples/demo.yml`, the server's own name, what it says
+/// and how it does TLS. One that says nothing does not even listen.
+type Row = (&'static str, u16, &'static str, Option<&'static str>, Tls);
+
+/// The whole fleet. Ports of the system's own choice begin at 32768; these stay below.
+const FLEET: &[Row] = &[
+    ("healthy", 20025, "mail.example.org", Some(POSTFIX_MX), Tls::Good),
+    ("healthy", 20465, "mail.example.org", Some(POSTFIX_SUBMISSIONS), Tls::Good),
+    ("healthy", 20587, "mail.example.org", Some(POSTFIX_SUBMISSION), Tls::Good),
+    ("healthy", 20525, "mail.example.org", Some(POSTFIX_SUBMISSION), Tls::Good),
+    ("expires-soon", 21587, "smtp.example.net", Some(EXIM_SUBMISSION), Tls::ExpiresSoon),
+    ("expired", 21465, "submit.example.net", Some(DOVECOT_SUBMISSIONS), Tls::Expired),
+    ("wrong-name", 22587, "cloud7.hosting.example", Some(EXIM_SUBMISSION), Tls::WrongName),
+    ("no-intermediate", 23587, "cloud8.hosting.example", Some(POSTFIX_SUBMISSION), Tls::LeafOnly),
+    ("self-signed", 21025, "ex01.corp.example.org", Some(EXCHANGE_MX), Tls::SelfSigned),
+    ("self-signed", 24587, "ex01.corp.example.org", Some(EXCHANGE_SUBMISSION), Tls::SelfSigned),
+    ("no-starttls", 25587, "mail.branch.example.org", Some(WITHOUT_STARTTLS), Tls::None),
+    ("starttls-broken", 26587, "relay.example.org", Some(STARTTLS_BROKEN), Tls::None),
+    ("starttls-injected", 27587, "smtp.example.org", Some(STARTTLS_INJECTED), Tls::Good),
+    ("clear-on-465", 22465, "old.example.org", Some(CLEAR_TEXT), Tls::None),
+    ("old-tls", 28587, "old.example.org", Some(POSTFIX_SUBMISSION), Tls::OnlyTls12),
+    ("auth-in-clear", 29587, "mail.example.net", Some(AUTH_IN_CLEAR), Tls::Good),
+    ("no-auth", 30587, "smtp.cloud.example.net", Some(WITHOUT_AUTH), Tls::Good),
+    ("slow-banner", 22025, "mx1.example.com", Some(POSTSCREEN), Tls::Good),
+    ("rate-limited", 23025, "mx2.example.com", Some(TOO_MANY), Tls::None),
+    ("blocklisted", 24025, "mx3.example.com", Some(BLOCKED), Tls::None),
+    ("silent", 25025, "mx4.example.com", Some(SILENCE), Tls::None),
+    ("refused", 31587, "mx5.example.com", None, Tls::None),
+];
+
+/// How a server does TLS, and what its certificate is worth.
+#[derive(Clone, Copy)]
+enum Tls {
+    None,
+    Good,
+    /// Only TLS 1.2.
+    OnlyTls12,
+    /// 9 days left.
+    ExpiresSoon,
+    /// Three days ago.
+    Expired,
+    /// Not for 127.0.0.1.
+    WrongName,
+    /// Without the intermediate certificate.
+    LeafOnly,
+    SelfSigned,
+}
+
+/// The servers, up until dropped.
+pub(super) struct Fleet {
+    servers: Vec<Server>,
+}
+
+impl Fleet {
+    /// Starts them all. The certificate of their CA goes to `ca_file`.
+    pub(super) async fn start(ca_file: &Path) -> Result<Self, String> {
+        // All ports first: a second demo must not change the CA of one that runs.
+        FLEET.iter().try_for_each(|(target, port, ..)| is_free(target, *port))?;
+        let certificates = Certificates::new();
+        write(ca_file, &certificates.root.pem())?;
+        let mut servers = Vec::new();
+        for (_, port, host, dialogue, tls) in FLEET {
+            if let Some(dialogue) = dialogue {
+                let script = Script::of(&dialogue.replace("HOST", host));
+                let bind = Some(SocketAddr::from((HERE, *port)));
+                let options = Options { tls: certificates.of(host, *tls), bind, forget: true, ..Options::default() };
+                servers.push(Server::start(script, options).await);
+            }
+        }
+        Ok(Self { servers })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.servers.len()
+    }
+}
+
+/// Holds a configuration against the fleet: they must have the same targets and ports.
+pub(super) fn check(config: &Config) -> Result<(), String> {
+    let ours: BTreeSet<String> = FLEET.iter().map(|(target, port, ..)| format!("{target} at {HERE}:{port}")).collect();
+    let theirs: BTreeSet<String> =
+        config.endpoints.iter().map(|one| format!("{} at {}", one.target, one.host_and_port())).collect();
+    let differences: Vec<&str> = ours.symmetric_difference(&theirs).map(String::as_str).collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(format!("only one of examples/demo.yml and examples/demo/fleet.rs has {}", differences.join(", ")))
+}
+
+/// Finds out by trying. The port of the one that is to refuse must be free too.
+fn is_free(target: &str, port: u16) -> Result<(), String> {
+    TcpListener::bind((HERE, port)).map(drop).map_err(|error| {
+        let why = unusable(&SocketAddr::from((HERE, port)).to_string(), &error);
+        format!("the server {target:?} has no place: {why}; `lsof -i :{port}` names what is there (another demo?)")
+    })
+}
+
+/// Why there can be no listening at an address.
+pub(super) fn unusable(address: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!("another program listens at {address}"),
+        _ => format!("{address} cannot be listened at ({error})"),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder.and_then(|()| std::fs::write(path, text)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A CA as most are: a root that is trusted, and an intermediate below it that issues.
+struct Certificates {
+    root: Authority,
+    issuing: Authority,
+    now: SystemTime,
+}
+
+impl Certificates {
+    #[expect(clippy::disallowed_methods, reason = "certificates end some days from now")]
+    fn new() -> Self {
+        let root = Authority::new("Demo Root CA");
+        let issuing = root.intermediate("Demo Issuing CA");
+        Self { root, issuing, now: SystemTime::now() }
+    }
+
+    fn of(&self, host: &str, tls: Tls) -> Option<Arc<ServerConfig>> {
+        // For the address as well, since that is what the demo's targets are.
+        let good = Leaf { ips: vec![HERE.into()], ..Leaf::new(host, self.now) };
+        let issue = |leaf: Leaf| self.issuing.issue(&leaf);
+        // Some hours more than the days: the display counts whole days.
+        let days = |count: u32| count * DAY + Duration::from_secs(6 * 3600);
+        let identity = match tls {
+            Tls::None => return None,
+            Tls::OnlyTls12 => return Some(issue(good).server_config_with(&[&TLS12], None)),
+            Tls::Good => issue(good),
+            Tls::ExpiresSoon => issue(Leaf { not_before: self.now - days(81), not_after: self.now + days(9), ..good }),
+            Tls::Expired => issue(Leaf { not_before: self.now - days(93), not_after: self.now - days(3), ..good }),
+            Tls::WrongName => issue(Leaf { ips: Vec::new(), ..good }),
+            Tls::LeafOnly => issue(good).leaf_only(),
+            Tls::SelfSigned => Identity::self_signed(&Leaf { not_after: self.now + days(1500), ..good }),
+        };
+        Some(identity.server_config())
+    }
+}

@@ -1,0 +1,40 @@
+//! Endpoints that no file names: what the command line and `/probe` ask for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::DEFAULT_INTERVAL;
+use super::modules::first_port;
+use crate::cert::name::ServerName;
+use crate::endpoint::{Endpoint, Family, Module};
+
+/// `host`, `host:port`, an IPv6 address alone, or one in brackets with or without a port.
+pub fn host_and_port(text: &str) -> Result<(ServerName, Option<u16>), String> {
+    let colons = text.bytes().filter(|b| *b == b':').count();
+    if colons == 0 || (colons > 1 && !text.starts_with('[')) || text.ends_with(']') {
+        return ServerName::parse(text).map(|host| (host, None));
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let port = port.parse().ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| format!("{text:?} has no port from 1 to 65535 after its colon"))?;
+    Ok((ServerName::parse(host)?, Some(port)))
+}
+
+/// The port a built-in module is first of all for.
+pub fn port_of(module: &str) -> Option<u16> {
+    first_port(module)
+}
+
+/// An endpoint whose target is its host.
+pub fn endpoint(host: &ServerName, port: u16, module: Arc<Module>) -> Endpoint {
+    Endpoint {
+        target: host.to_string(),
+        host: host.clone(),
+        port,
+        address: None,
+        labels: BTreeMap::new(),
+        interval: DEFAULT_INTERVAL,
+        family: Family::Any,
+        module,
+    }
+}
