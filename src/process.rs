@@ -18,8 +18,8 @@ pub struct Process {
     pub resident_bytes: u64,
     /// Address space, in bytes.
     pub virtual_bytes: u64,
-    /// When it started, in seconds since 1970.
-    pub start_seconds: f64,
+    /// When it started, in seconds since 1970; `None` where the system's start is hidden from it.
+    pub start_seconds: Option<f64>,
     /// Threads.
     pub threads: u64,
 }
@@ -32,7 +32,13 @@ impl Process {
     pub fn read() -> Option<Self> {
         let read = |name: &str| fs::read_to_string(format!("/proc/{name}")).ok();
         let open_fds = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
-        Self::parse(&read("self/stat")?, &read("self/status")?, &read("self/limits")?, &read("stat")?, open_fds)
+        Self::parse(
+            &read("self/stat")?,
+            &read("self/status")?,
+            &read("self/limits")?,
+            &read("stat").unwrap_or_default(),
+            open_fds,
+        )
     }
 
     fn parse(stat: &str, status: &str, limits: &str, system: &str, open_fds: u64) -> Option<Self> {
@@ -40,14 +46,14 @@ impl Process {
         let numbers: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let ticks = |field: usize| numbers.get(field - 3)?.parse::<f64>().ok();
         let kilobytes = |name: &str| number_after(status, name).map(|kilobytes| kilobytes * 1024);
-        let boot = number_after(system, "btime")? as f64;
+        let boot = number_after(system, "btime");
         Some(Self {
             cpu_seconds: (ticks(14)? + ticks(15)?) / TICKS,
             open_fds,
             max_fds: number_after(limits, "Max open files"),
             resident_bytes: kilobytes("VmRSS:")?,
             virtual_bytes: kilobytes("VmSize:")?,
-            start_seconds: boot + ticks(22)? / TICKS,
+            start_seconds: boot.zip(ticks(22)).map(|(boot, ticks)| boot as f64 + ticks / TICKS),
             threads: number_after(status, "Threads:")?,
         })
     }
@@ -76,7 +82,7 @@ mod tests {
             max_fds: Some(1024),
             resident_bytes: 102_400,
             virtual_bytes: 2_048_000,
-            start_seconds: 1_700_000_010.0,
+            start_seconds: Some(1_700_000_010.0),
             threads: 9,
         };
         assert_eq!(process, expected);
@@ -86,6 +92,6 @@ mod tests {
     #[test]
     fn this_process_has_figures() {
         let process = Process::read().unwrap();
-        assert!(process.open_fds > 2 && process.resident_bytes > 1_000_000 && process.start_seconds > 1e9);
+        assert!(process.open_fds > 2 && process.resident_bytes > 1_000_000 && process.start_seconds > Some(1e9));
     }
 }

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("app", &["reload", "config", "dns", "endpoint", "http", "prober", "scheduler", "store"], &["clap"]),
     (
         "cli",
-        &["app", "config", "cert", "dns", "endpoint", "export", "outcome", "prober", "store"],
+        &["app", "reload", "config", "cert", "dns", "endpoint", "export", "outcome", "prober", "store"],
         &["hyper", "rustls", "prometheus_client"],
     ),
 ];

@@ -13,4 +13,4 @@ trap 'stop; rm -rf "$dir"' EXIT
 
 tests/real/tools.sh "$dir"
 tests/real/servers.sh start "$dir"
-REAL_DIR=$dir cargo test --test real -- --ignored --test-threads=1 "$@"
+REAL_DIR=$dir cargo test --test real --test demo -- --ignored --test-threads=1 "$@"

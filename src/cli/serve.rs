@@ -5,15 +5,17 @@ use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::net::{TcpListener, TcpSocket};
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::log::{self, LogFormat, LogLevel};
 use super::{ConfigFile, USAGE, complain, load, runtime};
 use crate::app::App;
+use crate::reload::Handle;
 
 /// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 
 /// What `serve` is asked.
 #[derive(Args)]
@@ -49,7 +51,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
                 tracing::info!(%address, endpoints = config.endpoints.len(), "serving metrics");
             }
             let stop = CancellationToken::new();
-            tokio::spawn(stop_on_signal(stop.clone()));
+            tokio::spawn(obey_signals(stop.clone(), app.reload_handle()));
             app.run(listeners, stop).await;
             tracing::info!("stopped");
             Ok(())
@@ -94,30 +96,41 @@ fn listen(text: &str) -> Result<TcpListener, String> {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // IPv4 too, whatever the system's default is.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
+/// SIGTERM and SIGINT stop, SIGHUP loads the configuration again.
 #[cfg(unix)]
-async fn stop_on_signal(stop: CancellationToken) {
+async fn obey_signals(stop: CancellationToken, reload: Handle) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = signals else {
         tracing::error!("signals cannot be received: only SIGKILL will stop the exporter");
         return;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            // What came of it is in the log and the metrics.
+            _ = hang_up.recv() => drop(reload.reload().await),
+        }
     }
     tracing::info!("stopping");
     stop.cancel();
 }
 
 #[cfg(not(unix))]
-async fn stop_on_signal(stop: CancellationToken) {
+async fn obey_signals(stop: CancellationToken, _reload: Handle) {
     if tokio::signal::ctrl_c().await.is_ok() {
         stop.cancel();
     }

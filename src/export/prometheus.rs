@@ -382,7 +382,7 @@ const OWN_FAMILIES: &[Family<Snapshot>] = families! {
     "process_virtual_memory_bytes" Gauge "Address space.":
         |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.virtual_bytes as f64));
     "process_start_time_seconds" Gauge "When the process started, in seconds since 1970.":
-        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.start_seconds));
+        |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().and_then(|process| process.start_seconds));
     "process_threads" Gauge "Threads.":
         |snapshot, out| out.maybe(snapshot.exporter.process.as_ref().map(|process| process.threads as f64));
 };

@@ -84,7 +84,9 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
         run.findings.transcript.add(run.elapsed(), Speaker::Event, &event);
     }
     run.findings.tls = facts;
-    Ok(Stream::Tls(Box::new(tls)))
+    let stream = Stream::Tls(Box::new(tls));
+    stream.acknowledge_at_once();
+    Ok(stream)
 }
 
 /// An alert that arrives with the first data after the handshake, as TLS 1.3 has it when the server

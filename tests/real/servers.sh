@@ -12,15 +12,15 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 # The ports are below the range of ephemeral ports (32768 and up).
-POSTFIX_SMTP=22025          # STARTTLS optional, no AUTH at all, as an MX has it
-POSTFIX_SUBMISSION=22587    # STARTTLS required, AUTH only after it
-POSTFIX_SUBMISSIONS=22465   # TLS from the start, AUTH
-POSTFIX_POSTSCREEN=22026    # postscreen: half a greeting, the rest 3 s later
-EXIM_SMTP=22125             # STARTTLS optional, AUTH only after it
-EXIM_SUBMISSIONS=22466      # TLS from the start, AUTH
-OPENSMTPD_SMTP=22225        # STARTTLS optional, AUTH only after it
-OPENSMTPD_SUBMISSIONS=22467 # TLS from the start, AUTH
-OPENSMTPD_PLAIN=22226       # neither TLS nor AUTH
+POSTFIX_SMTP=19025          # STARTTLS optional, no AUTH at all, as an MX has it
+POSTFIX_SUBMISSION=19587    # STARTTLS required, AUTH only after it
+POSTFIX_SUBMISSIONS=19465   # TLS from the start, AUTH
+POSTFIX_POSTSCREEN=19026    # postscreen: half a greeting, the rest 3 s later
+EXIM_SMTP=19125             # STARTTLS optional, AUTH only after it
+EXIM_SUBMISSIONS=19466      # TLS from the start, AUTH
+OPENSMTPD_SMTP=19225        # STARTTLS optional, AUTH only after it
+OPENSMTPD_SUBMISSIONS=19467 # TLS from the start, AUTH
+OPENSMTPD_PLAIN=19226       # neither TLS nor AUTH
 
 host=mail.test.example
 user=tester
