@@ -20,6 +20,11 @@ pub fn host_and_port(text: &str) -> Result<(ServerName, Option<u16>), String> {
     Ok((ServerName::parse(host)?, Some(port)))
 }
 
+/// The name to ask for in TLS and to verify.
+pub fn server_name(text: &str) -> Result<ServerName, String> {
+    ServerName::parse(text)
+}
+
 /// The port a built-in module is first of all for.
 pub fn port_of(module: &str) -> Option<u16> {
     first_port(module)

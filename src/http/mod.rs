@@ -2,7 +2,10 @@
 //!
 //! | path | answer |
 //! | --- | --- |
-//! | `GET /` | what this is and where to go on |
+//! | `GET /` | the status page: `sort`, `filter`, `q`, `page` and `refresh` choose what it shows |
+//! | `GET /endpoint/{id}` | everything about one endpoint |
+//! | `GET /api/v1/endpoints` | all outcomes as JSON |
+//! | `GET /api/v1/endpoints/{id}` | one, with its transcript and its recent failures |
 //! | `GET /metrics` | OpenMetrics 1.0, or text 0.0.4, as `Accept` asks |
 //! | `GET /probe?target=host[:port]&module=NAME[&debug=true]` | probes now; that endpoint's families, also by blackbox_exporter's names |
 //! | `POST /-/reload` | loads the configuration again |
@@ -13,14 +16,15 @@
 //! the size of a request and the time to send it.
 
 mod accept;
+mod api;
 mod health;
-mod index;
 mod metrics;
 mod probe;
 mod query;
 mod reload;
 mod respond;
 mod routes;
+mod status;
 
 use std::collections::HashSet;
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! `GET /probe?target=host[:port]&module=NAME[&debug=true]`: probes now, for those who schedule elsewhere.
+//! `GET /probe?target=host[:port]&module=NAME[&hostname=NAME][&debug=true]`: probes now, for those who schedule elsewhere.
 //!
 //! It answers as blackbox_exporter does, so that a scrape job for that needs another address only. What may
 //! be probed is limited ([`crate::config::ProbeRules`]): hosts that the configuration names as targets always,
@@ -28,6 +28,9 @@ const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 
 /// The least that a probe gets, whatever the limit.
 const LEAST: Duration = Duration::from_millis(100);
+
+/// What a query may have. `hostname` is the name to ask for and to verify, if it is not the target's.
+const PARAMETERS: [&str; 4] = ["target", "module", "hostname", "debug"];
 
 /// Probes what the query asks for.
 pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
@@ -101,8 +104,8 @@ fn forbidden(endpoint: &Endpoint) -> Refusal {
 impl Asked {
     fn read(request: &Request<'_>, settings: &Settings) -> Result<Self, Refusal> {
         let pairs = query::pairs(request.query).map_err(bad)?;
-        if let Some((key, _)) = pairs.iter().find(|(key, _)| !["target", "module", "debug"].contains(&key.as_str())) {
-            return Err(bad(format!("unknown parameter {key:?}: target, module and debug are known")));
+        if let Some((key, _)) = pairs.iter().find(|(key, _)| !PARAMETERS.contains(&key.as_str())) {
+            return Err(bad(format!("unknown parameter {key:?}: known are {}", PARAMETERS.join(", "))));
         }
         let one = |name: &str| {
             let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -145,6 +148,9 @@ impl Asked {
         }
         let mut module = crate::endpoint::Module::clone(module);
         module.timeout = limit(request, module.timeout);
+        if let Some(name) = one("hostname")? {
+            module.server_name = Some(adhoc::server_name(name).map_err(bad)?);
+        }
         let endpoint = Arc::new(adhoc::endpoint(&host, port, Arc::new(module)));
         Ok(Self { endpoint, debug, named })
     }

@@ -4,7 +4,7 @@ use hyper::header::{ALLOW, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, StatusCode, Uri};
 
 use super::respond::{Response, plain};
-use super::{Site, health, index, metrics, probe, reload};
+use super::{Site, api, health, metrics, probe, reload, status};
 
 /// A request, as far as any answer needs it.
 pub(super) struct Request<'a> {
@@ -23,10 +23,16 @@ pub(super) async fn answer(site: &Site, method: &Method, uri: &Uri, headers: &He
     };
     let request = Request { path, query: uri.query().unwrap_or_default(), headers };
     let reads = method == Method::GET || method == Method::HEAD;
-    match request.path {
-        "/" | "/metrics" | "/probe" | "/-/healthy" | "/-/ready" if !reads => refused("GET, HEAD"),
+    let (route, id) = split_id(request.path);
+    match route {
+        "/" | "/metrics" | "/probe" | "/-/healthy" | "/-/ready" | PAGE | LIST | OBJECT if !reads => {
+            refused("GET, HEAD")
+        }
         "/-/reload" if method != Method::POST => refused("POST"),
-        "/" => index::answer(site),
+        "/" => status::list(site, &request),
+        PAGE => status::endpoint(site, &request, id),
+        LIST => api::list(site, &request),
+        OBJECT => api::endpoint(site, &request, id),
         "/metrics" => metrics::answer(site, &request),
         "/probe" => probe::answer(site, &request).await,
         "/-/reload" => reload::answer(site).await,
@@ -35,6 +41,19 @@ pub(super) async fn answer(site: &Site, method: &Method, uri: &Uri, headers: &He
         "" => redirect(&format!("{}/", site.route_prefix)),
         _ => not_found(),
     }
+}
+
+/// The routes that end in the id of an endpoint.
+const PAGE: &str = "/endpoint/";
+const OBJECT: &str = "/api/v1/endpoints/";
+
+const LIST: &str = "/api/v1/endpoints";
+
+/// A path without the id at its end, and the id.
+fn split_id(path: &str) -> (&str, &str) {
+    let split = |route: &'static str| path.strip_prefix(route).map(|id| (route, id));
+    let found = [PAGE, OBJECT].into_iter().find_map(split);
+    found.filter(|(_, id)| !id.is_empty() && !id.contains('/')).unwrap_or((path, ""))
 }
 
 fn not_found() -> Response {
