@@ -1,15 +1,24 @@
-//! Counts of durations by size, for one writer at a time.
+//! Counts of durations by size, for one writer at a time: in classic buckets with fixed bounds, and in the
+//! sparse exponential ones of Prometheus' native histograms.
 
 use std::time::Duration;
 
-/// The upper bounds of the buckets in seconds: from a loopback's to the longest greeting delays.
+/// The upper bounds of the classic buckets in seconds: from a loopback's to the longest greeting delays.
 pub const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 20.0];
+
+/// The schema of the native buckets: each power of two is divided into 2^3 of them, so that a bucket's bounds
+/// are 9 % apart.
+pub const SCHEMA: i8 = 3;
 
 /// How many durations fell into each bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
     /// One count a bound, and the last for all above.
     counts: [u64; BOUNDS.len() + 1],
+    /// Index and count of each native bucket that is not empty, in order.
+    native: Vec<(i32, u64)>,
+    /// Durations of nothing, which have no logarithm.
+    zeros: u64,
     sum: f64,
 }
 
@@ -20,6 +29,16 @@ impl Histogram {
         let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
         self.counts[bucket] += 1;
         self.sum += seconds;
+        if duration.is_zero() {
+            self.zeros += 1;
+            return;
+        }
+        // Bucket i holds (2^((i-1)/8), 2^(i/8)].
+        let index = (seconds.log2() * f64::from(1 << SCHEMA)).ceil() as i32;
+        match self.native.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(at) => self.native[at].1 += 1,
+            Err(at) => self.native.insert(at, (index, 1)),
+        }
     }
 
     /// All durations together, in seconds.
@@ -32,9 +51,31 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// Each bucket's upper bound and its own count; the last bound is infinite.
+    /// Each classic bucket's upper bound and its own count; the last bound is infinite.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts.iter().copied())
+    }
+
+    /// How many durations were nothing.
+    pub fn zeros(&self) -> u64 {
+        self.zeros
+    }
+
+    /// The native buckets as the exposition has them: spans of neighbours (the gap before each, its length), and
+    /// each count as the difference to the one before.
+    pub fn native(&self) -> (Vec<(i32, u32)>, Vec<i64>) {
+        let (mut spans, mut deltas) = (Vec::<(i32, u32)>::new(), Vec::new());
+        let (mut next, mut before) = (0, 0);
+        for (index, count) in &self.native {
+            match spans.last_mut() {
+                Some((_, length)) if *index == next => *length += 1,
+                _ => spans.push((index - next, 1)),
+            }
+            next = index + 1;
+            deltas.push(*count as i64 - before);
+            before = *count as i64;
+        }
+        (spans, deltas)
     }
 }
 
@@ -52,5 +93,16 @@ mod tests {
         assert_eq!(filled, [(0.001, 1), (0.0025, 1), (f64::INFINITY, 1)]);
         assert_eq!(histogram.count(), 3);
         assert!((histogram.sum() - 31.003).abs() < 1e-9);
+    }
+
+    #[test]
+    fn native_buckets_are_spans_of_differences() {
+        let mut histogram = Histogram::default();
+        for millis in [1000, 1000, 1050, 500, 0] {
+            histogram.observe(Duration::from_millis(millis));
+        }
+        // 1 s is the end of bucket 0, 1.05 s in bucket 1, 0.5 s the end of bucket -8.
+        assert_eq!(histogram.native(), (vec![(-8, 1), (7, 2)], vec![1, 1, -1]));
+        assert_eq!((histogram.zeros(), histogram.count()), (1, 5));
     }
 }

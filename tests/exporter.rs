@@ -6,12 +6,13 @@ mod lab;
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use lab::{Identity, Leaf, Options, Script, Server, refused_port};
 use mail_endpoint_exporter::export::prometheus::family_names;
-use support::{Answer, Exporter, config};
+use support::{Answer, Exporter, config, request_bytes};
 use tokio::time::sleep;
 
 const OPENMETRICS: &str = "Accept: application/openmetrics-text;version=1.0.0\r\n";
@@ -167,6 +168,76 @@ async fn formats_follow_accept() {
     assert!(open.body.contains("# UNIT mail_probe_duration_seconds seconds\n"));
     assert!(open.body.ends_with("# EOF\n"));
     exporter.stop().await;
+}
+
+/// Head and body of an answer that is no text.
+async fn get_bytes(exporter: &Exporter, headers: &str) -> (String, Vec<u8>) {
+    let answer = request_bytes(exporter.address, "GET", "/metrics", headers).await;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    (String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase(), answer[end + 4..].to_vec())
+}
+
+#[tokio::test]
+async fn gzip_for_those_who_ask() {
+    let server = Server::start(Script::of(PLAIN), Options::default()).await;
+    let exporter = exporter(&target("t", &server, "plain")).await;
+    for wanted in ["gzip", "deflate, gzip;q=0.5", "*"] {
+        let (head, body) = get_bytes(&exporter, &format!("Accept-Encoding: {wanted}\r\n")).await;
+        assert!(head.contains("content-encoding: gzip") && head.contains("vary: accept, accept-encoding"), "{head}");
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
+        assert!(text.contains("mail_probe_success{") && text.len() > 4 * body.len());
+    }
+    for refused in ["", "Accept-Encoding: br, gzip;q=0\r\n"] {
+        let (head, body) = get_bytes(&exporter, refused).await;
+        assert!(!head.contains("content-encoding") && body.starts_with(b"# HELP"), "{head}");
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn protobuf_for_those_who_ask() {
+    let server = Server::start(Script::of(PLAIN), Options::default()).await;
+    let exporter = exporter(&target("t", &server, "plain")).await;
+    let accept =
+        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+    let (head, body) = get_bytes(&exporter, accept).await;
+    assert!(head.contains(
+        "content-type: application/vnd.google.protobuf; proto=io.prometheus.client.metricfamily; encoding=delimited"
+    ));
+    // Messages, each behind its length; the first field of each is the family's name.
+    let (mut rest, mut names) = (body.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let (length, size) = varint(rest);
+        let message = &rest[size..size + length];
+        assert_eq!(message[0], 0x0a);
+        names.push(String::from_utf8(message[2..2 + usize::from(message[1])].to_vec()).unwrap());
+        rest = &rest[size + length..];
+    }
+    assert_eq!(names, family_names().collect::<Vec<_>>());
+    exporter.stop().await;
+}
+
+fn varint(bytes: &[u8]) -> (usize, usize) {
+    let size = bytes.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+    let value = bytes[..size].iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
+    (value, size)
+}
+
+#[tokio::test]
+async fn histograms_are_shown_as_configured() {
+    let server = Server::start(Script::of(PLAIN), Options::default()).await;
+    for (histograms, in_text) in [("both", true), ("classic", true), ("native", false), ("none", false)] {
+        let targets = target("t", &server, "plain");
+        let yaml = format!(
+            "interval: 100ms\nhistograms: {histograms}\nmodules: {{plain: {{security: plain}}}}\ntargets:\n{targets}"
+        );
+        let exporter = Exporter::start(&config(&yaml)).await;
+        exporter.first_round().await;
+        let metrics = exporter.get("/metrics").await;
+        assert_eq!(metrics.body.contains("mail_probe_phase_duration_seconds_bucket"), in_text, "{histograms}");
+        exporter.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -255,8 +255,8 @@ async fn promtool_has_nothing_to_complain_of() {
     exporter.stop().await;
 }
 
-/// Hands a scrape on to the exporter, but asks for text 0.0.4 alone.
-async fn text_only(exporter: SocketAddr) -> SocketAddr {
+/// Hands a scrape on to the exporter, but asks for one format alone.
+async fn only(exporter: SocketAddr, format: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -264,7 +264,7 @@ async fn text_only(exporter: SocketAddr) -> SocketAddr {
             let (mut tcp, _) = listener.accept().await.unwrap();
             let mut head = [0; 4096];
             let _ = tcp.read(&mut head).await;
-            let answer = request(exporter, "GET", "/metrics", "Accept: text/plain;version=0.0.4\r\n").await;
+            let answer = request(exporter, "GET", "/metrics", &format!("Accept: {format}\r\n")).await;
             let _ = tcp.write_all(answer.as_bytes()).await;
         }
     });
@@ -281,31 +281,36 @@ async fn query(prometheus: SocketAddr, expression: &str) -> Vec<Value> {
 
 #[tokio::test]
 #[ignore = "needs Prometheus (tests/real.sh)"]
-async fn prometheus_scrapes_both_formats_and_answers() {
+async fn prometheus_scrapes_all_formats_and_answers() {
     let mut rig = Rig::new();
     let exporter = exporter_over(&rig).await;
-    let text = text_only(exporter.address).await;
-    rig.script("prometheus", &["start", &exporter.address.to_string(), &text.to_string()]);
+    let text = only(exporter.address, "text/plain;version=0.0.4").await;
+    let open = only(exporter.address, "application/openmetrics-text;version=1.0.0").await;
+    let targets = [exporter.address, text, open].map(|address| address.to_string());
+    rig.script("prometheus", &["start", &targets[0], &targets[1], &targets[2]]);
     let prometheus = rig.address("PROMETHEUS");
     let began = Instant::now();
-    // Both must have been scraped some times, so that rates exist.
-    while query(prometheus, "sum_over_time(up[1m]) >= 6").await.len() < 2 {
+    // All must have been scraped some times, so that rates exist.
+    while query(prometheus, "sum_over_time(up[1m]) >= 6").await.len() < 3 {
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", query(prometheus, "up").await);
         sleep(Duration::from_millis(500)).await;
     }
     let count = async |expression: &str| query(prometheus, expression).await.len();
-    assert_eq!(count("up == 1").await, 2);
-    assert_eq!(count("mail_probe_success == 1").await, 2 * SERVERS.len());
-    assert_eq!(count("mail_probe_failure_info{reason=\"refused\",phase=\"connect\"}").await, 2);
-    assert_eq!(count("mail_port_state{state=\"open\"} == 1").await, 2 * SERVERS.len());
+    assert_eq!(count("up == 1").await, 3);
+    assert_eq!(count("mail_probe_success == 1").await, 3 * SERVERS.len());
+    assert_eq!(count("mail_probe_failure_info{reason=\"refused\",phase=\"connect\"}").await, 3);
+    assert_eq!(count("mail_port_state{state=\"open\"} == 1").await, 3 * SERVERS.len());
     let quantile = "histogram_quantile(0.95, sum by (instance, target, le) (rate(mail_probe_phase_duration_seconds_bucket{phase=\"tls\"}[1m]))) > 0";
-    assert_eq!(count(quantile).await, 2 * (SERVERS.len() - 1));
+    assert_eq!(count(quantile).await, 2 * (SERVERS.len() - 1), "classic buckets, from those that asked for text");
+    let native = "histogram_quantile(0.95, sum by (instance, target) (rate(mail_probe_phase_duration_seconds{phase=\"tls\"}[1m]))) > 0";
+    assert_eq!(count(native).await, SERVERS.len() - 1, "native ones, in protobuf");
+    assert_eq!(count("mail_exporter_schedule_lateness_seconds").await, 1, "a native histogram is one series");
     let remaining = "(mail_tls_certificate_not_after_timestamp_seconds - time()) / (mail_tls_certificate_not_after_timestamp_seconds - mail_tls_certificate_not_before_timestamp_seconds) > 0.9";
-    assert_eq!(count(remaining).await, 2 * (SERVERS.len() - 1));
-    // Each family has the same series in both formats.
-    for family in query(prometheus, "count by (__name__) ({__name__=~\"mail_.+\"})").await {
+    assert_eq!(count(remaining).await, 3 * (SERVERS.len() - 1));
+    // Each family that is no histogram has the same series in all formats.
+    for family in query(prometheus, "count by (__name__) ({__name__=~\"mail_.+\",__name__!~\".+_(duration|lateness)_seconds(_bucket|_sum|_count)?\"})").await {
         let count: u64 = family["value"][1].as_str().unwrap().parse().unwrap();
-        assert_eq!(count % 2, 0, "{family}");
+        assert_eq!(count % 3, 0, "{family}");
     }
     assert!(!rig.log("prometheus.log").contains("level=warn component=\"scrape manager\""));
     rig.script("prometheus", &["stop"]);

@@ -4,11 +4,6 @@
 //! the other, and 0.0.4 knows no `# UNIT` and no `# EOF`. Served under the wrong name, Prometheus drops
 //! the scrape.
 
-/// The text in the format asked for. What several writers wrote may have an end mark in it already.
-pub fn in_format(text: String, is_openmetrics: bool) -> String {
-    if is_openmetrics { text } else { to_text_0_0_4(&text) }
-}
-
 /// Rewrites what [`super::prometheus`] writes.
 pub fn to_text_0_0_4(openmetrics: &str) -> String {
     let mut out = String::with_capacity(openmetrics.len());

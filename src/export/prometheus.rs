@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeMetric as _, MetricEncoder, NoLabelSet, text,
+    DescriptorEncoder, EncodeCounterValue, EncodeMetric as _, MetricEncoder, NativeHistogram, NativeHistogramBuckets,
+    NoLabelSet, prometheus_protobuf, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -20,7 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::time::unix_seconds;
 use crate::cert::facts::Facts as CertificateFacts;
 use crate::config::Histograms;
-use crate::histogram::Histogram;
+use crate::histogram::{Histogram, SCHEMA};
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::registry;
 use crate::outcome::failure::Reason;
@@ -30,26 +31,34 @@ use crate::store::{Exporter, History, Skip, Snapshot};
 
 /// All families of a snapshot, as OpenMetrics 1.0 text.
 pub fn openmetrics(snapshot: &Snapshot, histograms: Histograms) -> String {
-    encode(snapshot, histograms, true)
+    // Text cannot carry native histograms.
+    let histograms = if histograms.has_classic() { Histograms::Classic } else { Histograms::None };
+    to_text(&registry(snapshot, histograms, true))
 }
 
-/// The families of single outcomes alone, without the exporter's own.
+/// All families of a snapshot, as length-delimited `io.prometheus.client.MetricFamily` messages.
+pub fn protobuf(snapshot: &Snapshot, histograms: Histograms) -> Vec<u8> {
+    // Writing to memory cannot fail.
+    prometheus_protobuf::encode_to_vec(&registry(snapshot, histograms, true)).unwrap_or_default()
+}
+
+/// The families of single outcomes alone, without the exporter's own, as OpenMetrics 1.0 text.
 pub fn outcomes_openmetrics(outcomes: Vec<Outcome>) -> String {
     let endpoints = outcomes.into_iter().map(|outcome| Arc::new(History::from(outcome))).collect();
-    encode(&Snapshot { endpoints, exporter: Exporter::default() }, Histograms::None, false)
+    to_text(&registry(&Snapshot { endpoints, exporter: Exporter::default() }, Histograms::None, false))
 }
 
-fn encode(snapshot: &Snapshot, histograms: Histograms, own: bool) -> String {
+fn registry(snapshot: &Snapshot, histograms: Histograms, own: bool) -> Registry {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Catalogue {
-        views: views(snapshot),
-        snapshot: snapshot.clone(),
-        histograms,
-        own,
-    }));
+    let catalogue = Catalogue { views: views(snapshot), snapshot: snapshot.clone(), histograms, own };
+    registry.register_collector(Box::new(catalogue));
+    registry
+}
+
+fn to_text(registry: &Registry) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = text::encode(&mut out, &registry);
+    let _ = text::encode(&mut out, registry);
     out
 }
 
@@ -72,14 +81,17 @@ impl Collector for Catalogue {
             if self.histograms == Histograms::None && matches!(family.kind, Kind::Histogram) {
                 continue;
             }
-            let mut samples = family.begin(&mut encoder)?;
+            let mut samples = family.begin(&mut encoder, self.histograms)?;
             for view in &self.views {
                 samples.identity = &view.labels;
                 (family.write)(view, &mut samples)?;
             }
         }
         for family in OWN_FAMILIES.iter().filter(|_| self.own) {
-            let mut samples = family.begin(&mut encoder)?;
+            if self.histograms == Histograms::None && matches!(family.kind, Kind::Histogram) {
+                continue;
+            }
+            let mut samples = family.begin(&mut encoder, self.histograms)?;
             (family.write)(&self.snapshot, &mut samples)?;
         }
         Ok(())
@@ -156,7 +168,11 @@ struct Family<T> {
 }
 
 impl<T> Family<T> {
-    fn begin<'a>(&self, encoder: &'a mut DescriptorEncoder<'_>) -> Result<Samples<'a>, fmt::Error> {
+    fn begin<'a>(
+        &self,
+        encoder: &'a mut DescriptorEncoder<'_>,
+        histograms: Histograms,
+    ) -> Result<Samples<'a>, fmt::Error> {
         let kind = match self.kind {
             Kind::Gauge => MetricType::Gauge,
             Kind::Counter => MetricType::Counter,
@@ -169,7 +185,7 @@ impl<T> Family<T> {
             (_, Some(name)) => (name, Some(&Unit::Bytes)),
             _ => (name, None),
         };
-        Ok(Samples { encoder: encoder.encode_descriptor(name, self.help, unit, kind)?, identity: &[] })
+        Ok(Samples { encoder: encoder.encode_descriptor(name, self.help, unit, kind)?, identity: &[], histograms })
     }
 }
 
@@ -177,6 +193,7 @@ impl<T> Family<T> {
 struct Samples<'a> {
     encoder: MetricEncoder<'a>,
     identity: &'a [(String, String)],
+    histograms: Histograms,
 }
 
 type Extra<'a> = &'a [(&'a str, &'a str)];
@@ -200,12 +217,29 @@ impl Samples<'_> {
     }
 
     fn histogram(&mut self, extra: Extra<'_>, histogram: &Histogram) -> fmt::Result {
-        let buckets: Vec<(f64, u64)> = histogram.buckets().collect();
+        let (sum, count) = (histogram.sum(), histogram.count());
+        let classic: Vec<(f64, u64)> =
+            if self.histograms.has_classic() { histogram.buckets().collect() } else { Vec::new() };
         let labels = (self.identity, extra);
         let mut encoder = self.encoder.encode_family(&labels)?;
-        encoder.encode_histogram::<NoLabelSet>(histogram.sum(), histogram.count(), &buckets, None)
+        if !self.histograms.has_native() {
+            return encoder.encode_histogram::<NoLabelSet>(sum, count, &classic, None);
+        }
+        let (spans, deltas) = histogram.native();
+        let native = NativeHistogram {
+            schema: SCHEMA.into(),
+            zero_threshold: ZERO_THRESHOLD,
+            zero_count: histogram.zeros(),
+            negative: NativeHistogramBuckets { spans: &[], deltas: &[] },
+            positive: NativeHistogramBuckets { spans: &spans, deltas: &deltas },
+            created: None,
+        };
+        encoder.encode_histogram_with_native::<NoLabelSet>(sum, count, &classic, None, native)
     }
 }
+
+/// What Prometheus' libraries take for the breadth of the bucket of zeros.
+const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
 
 macro_rules! families {
     ($($name:literal $kind:ident $help:literal: $write:expr;)*) => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
+use super::accept::Format;
 use super::metrics::format;
 use super::respond::{Response, plain, respond};
 use super::routes::Request;
@@ -61,9 +62,9 @@ pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
 }
 
 fn metrics(outcome: Outcome, request: &Request<'_>) -> Response {
-    let format = format(request);
+    let format = format(request, &[Format::OpenMetrics, Format::Text]);
     let text = blackbox::openmetrics(&outcome) + &prometheus::outcomes_openmetrics(vec![outcome]);
-    let body = openmetrics::in_format(text, format.is_openmetrics());
+    let body = if format == Format::OpenMetrics { text } else { openmetrics::to_text_0_0_4(&text) };
     respond(StatusCode::OK, format.content_type(), body)
 }
 

@@ -24,7 +24,8 @@ scrape_configs:
       - targets: [$(IFS=,; echo "${*:2}")]
 END
     trap 'stop "$dir"' EXIT
-    spawn prometheus prometheus --config.file="$dir/prometheus/prometheus.yml" \
+    # Native histograms come in protobuf; who asks for text alone gets classic ones.
+    spawn prometheus prometheus --enable-feature=native-histograms --config.file="$dir/prometheus/prometheus.yml" \
         --storage.tsdb.path="$dir/prometheus/data" --web.listen-address=127.0.0.1:$PROMETHEUS
     wait_for Prometheus http_ok $PROMETHEUS /-/ready
     put_env PROMETHEUS $PROMETHEUS

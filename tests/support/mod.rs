@@ -146,13 +146,18 @@ impl Exporter {
 
 /// Asks an HTTP server; its whole answer as it came.
 pub async fn request(server: SocketAddr, method: &str, path: &str, headers: &str) -> String {
+    String::from_utf8(request_bytes(server, method, path, headers).await).expect("HTTP in UTF-8")
+}
+
+/// The same for answers that are no text.
+pub async fn request_bytes(server: SocketAddr, method: &str, path: &str, headers: &str) -> Vec<u8> {
     let mut tcp = TcpStream::connect(server).await.unwrap();
     // HTTP/1.0, so that no answer comes in chunks.
     let request = format!("{method} {path} HTTP/1.0\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
     tcp.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     tcp.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).expect("HTTP in UTF-8")
+    answer
 }
 
 /// An HTTP answer.
