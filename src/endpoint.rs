@@ -75,13 +75,12 @@ impl Endpoint {
     /// What stays the same over restarts and reloads, and differs between any two endpoints.
     pub fn id(&self) -> EndpointId {
         let address = self.address.map(|address| address.to_string()).unwrap_or_default();
-        let mut hash = FNV_OFFSET;
-        for part in [&self.target, &self.host.to_string(), &self.port.to_string(), &address] {
-            for byte in part.bytes().chain([0]) {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-            }
-        }
-        EndpointId(hash)
+        EndpointId(fnv(&[&self.target, &self.host.to_string(), &self.port.to_string(), &address]))
+    }
+
+    /// A number that all endpoints of a host share, evenly spread over many hosts.
+    pub fn host_hash(&self) -> u64 {
+        mixed(fnv(&[&self.host.to_string()]))
     }
 
     /// `host:port`, with brackets around an IPv6 address.
@@ -103,9 +102,19 @@ impl Endpoint {
     }
 }
 
-// FNV-1a, 64 bit: a hash that is the same in every version and on every machine.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
+/// FNV-1a, 64 bit: a hash that is the same in every version and on every machine.
+fn fnv(parts: &[&str]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Mixes the bits (as MurmurHash3 ends), since names that differ in their last letters have hashes that
+/// differ little in front.
+fn mixed(mut x: u64) -> u64 {
+    x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^ (x >> 33)
+}
 
 /// The name of an endpoint for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,13 +123,7 @@ pub struct EndpointId(u64);
 impl EndpointId {
     /// A number between 0 and 1 that depends on nothing but the endpoint, evenly spread over many.
     pub fn fraction(self) -> f64 {
-        // Mixes the bits (as MurmurHash3 ends), since names that differ in their last letters have
-        // hashes that differ little in front.
-        let mut x = self.0;
-        x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-        x ^= x >> 33;
-        (x >> 11) as f64 / (1u64 << 53) as f64
+        (mixed(self.0) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -72,7 +72,7 @@ impl Reloader {
         loop {
             tokio::select! {
                 Some(waiting) = self.requests.recv() => {
-                    let config = self.load(|_, path| Config::load(&path)).await;
+                    let config = self.load(|current, path| current.load_again(&path)).await;
                     return Reload { config, waiting: Some(waiting) };
                 }
                 _ = self.looks.tick() => {

@@ -4,19 +4,22 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigFile, complain, load, say};
+use super::{ConfigFile, WebConfigFile, complain, load, say};
 
 /// What `check` is asked.
 #[derive(Args)]
 pub(super) struct Options {
     #[command(flatten)]
     config: ConfigFile,
+    #[command(flatten)]
+    web: WebConfigFile,
 }
 
 /// Exit 0 if `serve` would start with it, else 1.
 pub(super) fn run(options: &Options) -> ExitCode {
-    let Some(config) = load(&options.config.path) else { return ExitCode::FAILURE };
-    for warning in &config.warnings {
+    let (config, door) = (load(&options.config.path, options.config.shard), options.web.door());
+    let (Some(config), Some(door)) = (config, door) else { return ExitCode::FAILURE };
+    for warning in config.warnings.iter().chain(door.warnings()) {
         complain(&format!("warning: {warning}"));
     }
     let hosts: std::collections::BTreeSet<_> = config.endpoints.iter().map(|endpoint| &endpoint.host).collect();

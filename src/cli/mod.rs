@@ -10,6 +10,7 @@ mod healthcheck;
 mod log;
 mod probe;
 mod serve;
+mod systemd;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::{Config, Problem};
+use crate::config::{Config, Problem, Shard};
+use crate::door::Door;
 
 /// Wrong usage or configuration (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
@@ -51,6 +53,28 @@ struct ConfigFile {
     /// The configuration
     #[arg(long = "config.file", value_name = "FILE", default_value = "mail.yml")]
     path: std::path::PathBuf,
+    /// Which share of the targets is this one's: INDEX/COUNT, such as 0/3; all ports of a host are in one share
+    #[arg(long, value_name = "SHARE", default_value = "0/1", value_parser = Shard::parse)]
+    shard: Shard,
+}
+
+/// The file of our own HTTP server.
+#[derive(Args)]
+struct WebConfigFile {
+    /// Who may come in, and how: TLS, passwords, limits (the format of Prometheus' exporters)
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config: Option<std::ffi::OsString>,
+}
+
+impl WebConfigFile {
+    /// As the file says; on failure every problem has been reported. No file, or an empty name as scripts
+    /// may write it, leaves the door open.
+    fn door(&self) -> Option<Door> {
+        match self.web_config.as_deref().filter(|name| !name.is_empty()) {
+            None => Some(Door::open()),
+            Some(name) => Door::load(Path::new(name)).map_err(|problems| report(&problems)).ok(),
+        }
+    }
 }
 
 /// Reads the arguments and does what they say.
@@ -80,8 +104,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
 }
 
 /// Loads a file; on failure every problem has been reported.
-fn load(path: &Path) -> Option<Config> {
-    match Config::load(path) {
+fn load(path: &Path, shard: Shard) -> Option<Config> {
+    match Config::load_share(path, shard) {
         Ok(config) => Some(config),
         Err(problems) => {
             report(&problems);

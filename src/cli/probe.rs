@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{USAGE, complain, load, runtime, say};
 use crate::cert::name::ServerName;
 use crate::cert::roots::Roots;
-use crate::config::{Config, adhoc, by_port};
+use crate::config::{Config, Shard, adhoc, by_port};
 use crate::dns::Resolver;
 use crate::endpoint::{Endpoint, Module};
 use crate::export::text::Style;
@@ -73,7 +73,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 pub(super) fn run(options: &Options) -> ExitCode {
     let config = match &options.config {
         None => Some(Config::built_in()),
-        Some(path) => load(path),
+        Some(path) => load(path, Shard::WHOLE),
     };
     let Some(config) = config else { return ExitCode::from(USAGE) };
     let outcomes = endpoints(options, &config).and_then(|endpoints| {

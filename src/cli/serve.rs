@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::log::{self, LogFormat, LogLevel};
-use super::{ConfigFile, USAGE, complain, load, runtime};
+use super::systemd;
+use super::{ConfigFile, USAGE, WebConfigFile, complain, load, runtime};
 use crate::app::App;
 use crate::reload::Handle;
 
@@ -22,6 +23,8 @@ const BACKLOG: i32 = 1024;
 pub(super) struct Options {
     #[command(flatten)]
     config: ConfigFile,
+    #[command(flatten)]
+    web: WebConfigFile,
     /// Where to serve HTTP: host:port, or :port for all addresses; may be given several times
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10125")]
     listen: Vec<String>,
@@ -38,20 +41,26 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> ExitCode {
     log::to_stderr(options.level, options.format);
-    let Some(config) = load(&options.config.path) else { return ExitCode::FAILURE };
-    for warning in &config.warnings {
+    let (config, door) = (load(&options.config.path, options.config.shard), options.web.door());
+    let (Some(config), Some(door)) = (config, door) else { return ExitCode::FAILURE };
+    for warning in config.warnings.iter().chain(door.warnings()) {
         tracing::warn!("{warning}");
     }
     let result = runtime().and_then(|runtime| {
         runtime.block_on(async {
-            let listeners = options.listen.iter().map(|text| listen(text)).collect::<Result<Vec<_>, _>>()?;
-            let app = App::new(&config, Some(&options.config.path)).with_route_prefix(&prefix(&options.route_prefix)?);
+            let listeners = listeners(&options.listen)?;
+            let tls = door.speaks_tls();
+            let app = App::new(&config, Some(&options.config.path))
+                .with_route_prefix(&prefix(&options.route_prefix)?)
+                .with_door(door);
             for listener in &listeners {
                 let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-                tracing::info!(%address, endpoints = config.endpoints.len(), "serving metrics");
+                tracing::info!(%address, tls, endpoints = config.endpoints.len(), "serving metrics");
             }
             let stop = CancellationToken::new();
             tokio::spawn(obey_signals(stop.clone(), app.reload_handle()));
+            tokio::spawn(systemd::keep_watchdog_quiet(stop.clone()));
+            systemd::ready();
             app.run(listeners, stop).await;
             tracing::info!("stopped");
             Ok(())
@@ -72,6 +81,15 @@ fn prefix(text: &str) -> Result<String, String> {
         || (trimmed.starts_with('/') && trimmed.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"'?#".contains(&b)));
     ok.then(|| trimmed.to_owned())
         .ok_or_else(|| format!("--web.route-prefix {text:?} is no path: write one such as /mail"))
+}
+
+/// The sockets that systemd has opened, or those of the addresses.
+fn listeners(addresses: &[String]) -> Result<Vec<TcpListener>, String> {
+    let handed = systemd::sockets().map_err(|error| format!("the sockets of systemd cannot be used: {error}"))?;
+    if !handed.is_empty() {
+        return Ok(handed);
+    }
+    addresses.iter().map(|text| listen(text)).collect()
 }
 
 /// `:10125` is every address of this machine, IPv4 and IPv6.

@@ -8,6 +8,7 @@
 //! - [`probe_endpoint`]: what `/probe` may be asked for.
 //! - [`hostname`]: the default of `ehlo_name`.
 //! - [`watch`]: the other files, and whether they have changed.
+//! - [`web`]: another file, of who may come in to our HTTP server.
 
 pub mod adhoc;
 mod file;
@@ -15,9 +16,11 @@ mod hostname;
 mod modules;
 mod probe_endpoint;
 mod reader;
+mod shard;
 mod targets;
 mod values;
 mod watch;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +35,7 @@ pub use modules::{DEFAULT_TIMEOUT, Modules, by_port};
 pub use probe_endpoint::ProbeRules;
 pub use reader::Problem;
 use reader::{At, Entries, Source, list};
+pub use shard::Shard;
 use targets::{Targets, interval};
 use values::{number, text, word};
 pub use watch::{Fingerprint, Watched};
@@ -51,10 +55,26 @@ const POLITE_INTERVAL: Duration = Duration::from_secs(10);
 /// Which histograms are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Histograms {
+    /// Classic ones, and native ones to those who can read them.
+    Both,
     /// With buckets as series of their own.
     Classic,
+    /// Native ones, which only Prometheus' protobuf format carries; none in text.
+    Native,
     /// None.
     None,
+}
+
+impl Histograms {
+    /// Whether there are buckets as series of their own.
+    pub fn has_classic(self) -> bool {
+        matches!(self, Self::Both | Self::Classic)
+    }
+
+    /// Whether there are native ones.
+    pub fn has_native(self) -> bool {
+        matches!(self, Self::Both | Self::Native)
+    }
 }
 
 /// A whole configuration.
@@ -78,6 +98,8 @@ pub struct Config {
     pub watched: Watched,
     /// The main file as it was read; empty without one.
     text: Arc<str>,
+    /// The share of the targets that this is.
+    shard: Shard,
 }
 
 impl Config {
@@ -90,30 +112,43 @@ impl Config {
             modules: Modules::built_in(&Arc::new(roots), ehlo.as_ref()),
             max_concurrent_probes: DEFAULT_CONCURRENT_PROBES,
             max_connections_per_address: DEFAULT_CONNECTIONS_PER_ADDRESS,
-            histograms: Histograms::Classic,
+            histograms: Histograms::Both,
             probe_rules: ProbeRules::default(),
             warnings: note.into_iter().collect(),
             watched: Watched::default(),
             text: Arc::default(),
+            shard: Shard::WHOLE,
         }
     }
 
     /// Loads a file and all that it names.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        Self::load_share(path, Shard::WHOLE)
+    }
+
+    /// Loads a file and keeps a share of its targets.
+    pub fn load_share(path: &Path, shard: Shard) -> Result<Self, Vec<Problem>> {
         let (source, root) = Source::open(path).map_err(|problem| vec![problem])?;
-        Self::finish(source, &root)
+        Self::finish(source, &root, shard)
+    }
+
+    /// Loads the file again, and all that it names.
+    pub fn load_again(&self, path: &Path) -> Result<Self, Vec<Problem>> {
+        Self::load_share(path, self.shard)
     }
 
     /// Loads the other files again, with the main file as it was: what is being edited in it takes effect
     /// only when somebody says so.
     pub fn load_other_files(&self, path: &Path) -> Result<Self, Vec<Problem>> {
         let (source, root) = Source::of(path, self.text.to_string()).map_err(|problem| vec![problem])?;
-        Self::finish(source, &root)
+        Self::finish(source, &root, self.shard)
     }
 
-    fn finish(mut source: Source, root: &Node) -> Result<Self, Vec<Problem>> {
+    fn finish(mut source: Source, root: &Node, shard: Shard) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let config = read(&mut source, root, &mut problems);
+        let mut config = read(&mut source, root, &mut problems);
+        config.endpoints.retain(|endpoint| shard.holds(endpoint));
+        config.shard = shard;
         problems.splice(0..0, source.problems);
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
@@ -129,8 +164,13 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
     let max_connections_per_address = entries
         .read(source, "max_connections_per_address", number(1..=1000))
         .unwrap_or(DEFAULT_CONNECTIONS_PER_ADDRESS);
-    let kinds = [("both", Histograms::Classic), ("classic", Histograms::Classic), ("none", Histograms::None)];
-    let histograms = entries.read(source, "histograms", word(&kinds)).unwrap_or(Histograms::Classic);
+    let kinds = [
+        ("classic", Histograms::Classic),
+        ("native", Histograms::Native),
+        ("both", Histograms::Both),
+        ("none", Histograms::None),
+    ];
+    let histograms = entries.read(source, "histograms", word(&kinds)).unwrap_or(Histograms::Both);
 
     let (roots, note) = Roots::system();
     let mut warnings: Vec<String> = note.into_iter().collect();
@@ -161,6 +201,7 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
         warnings,
         watched: Watched { patterns, files: std::mem::take(&mut source.used) },
         text: source.text().into(),
+        shard: Shard::WHOLE,
     }
 }
 

@@ -1,0 +1,43 @@
+//! One share of the targets, for several exporters that divide them.
+
+use crate::endpoint::Endpoint;
+
+/// The share `index` of `count`. All ports of a host are in the same share, so that the verdict on a port
+/// still sees the others of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: u64,
+    count: u64,
+}
+
+impl Shard {
+    /// Everything.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+
+    /// Reads `0/3`: the first of three.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no share: write INDEX/COUNT with an index from 0, such as 0/3, 1/3, 2/3");
+        let (index, count) = text.split_once('/').ok_or_else(wrong)?;
+        let shard = Self { index: index.parse().map_err(|_| wrong())?, count: count.parse().map_err(|_| wrong())? };
+        (shard.index < shard.count).then_some(shard).ok_or_else(wrong)
+    }
+
+    /// Whether an endpoint belongs to it.
+    pub fn holds(self, endpoint: &Endpoint) -> bool {
+        endpoint.host_hash() % self.count == self.index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_written_index_of_count() {
+        assert_eq!(Shard::parse("0/1"), Ok(Shard::WHOLE));
+        assert!(Shard::parse("2/3").is_ok());
+        for bad in ["3/3", "1", "a/b", "-1/2", "0/0", ""] {
+            assert!(Shard::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
