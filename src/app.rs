@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::dns::Resolver;
+use crate::door::Door;
 use crate::http::{self, Settings, Site};
 use crate::prober::Prober;
 use crate::reload::{Handle, Reloader};
@@ -26,6 +27,7 @@ pub struct App {
     scheduler: Scheduler,
     reloader: Reloader,
     site: Site,
+    door: Door,
     config: Config,
 }
 
@@ -46,12 +48,18 @@ impl App {
         let (reloader, handle) = Reloader::new(path.map(Path::to_owned), config.clone());
         let site = Site::new(store.clone(), prober.clone(), handle, Settings::of(config));
         let scheduler = Scheduler::new(prober.clone(), store.clone(), config.max_concurrent_probes);
-        Self { store, prober, scheduler, reloader, site, config: config.clone() }
+        Self { store, prober, scheduler, reloader, site, door: Door::open(), config: config.clone() }
     }
 
     /// Serves under a path, such as `/mail`.
     pub fn with_route_prefix(mut self, prefix: &str) -> Self {
         prefix.trim_end_matches('/').clone_into(&mut self.site.route_prefix);
+        self
+    }
+
+    /// Serves those whom a door lets in; without one, anybody.
+    pub fn with_door(mut self, door: Door) -> Self {
+        self.door = door;
         self
     }
 
@@ -68,10 +76,10 @@ impl App {
     /// Probes and serves until `stop`; then ends every connection within a bounded time.
     pub async fn run(mut self, listeners: Vec<TcpListener>, stop: CancellationToken) {
         self.scheduler.apply(&self.config.endpoints);
-        let site = Arc::new(self.site);
+        let (site, door) = (Arc::new(self.site), Arc::new(self.door));
         let servers = TaskTracker::new();
         for listener in listeners {
-            servers.spawn(http::serve(listener, site.clone(), stop.clone()));
+            servers.spawn(http::serve(listener, site.clone(), door.clone(), stop.clone()));
         }
         servers.close();
         loop {

@@ -13,7 +13,7 @@
 //!            main.rs  cli/                the program
 //!               app.rs  reload.rs         wiring, life and death; the configuration again
 //!    http/            scheduler/          who asks, and when
-//!       export/          store.rs         faces (pure)  |  memory
+//!       export/    store.rs    door/      faces (pure)  |  memory  |  who may come in
 //!               prober/       dns/        the only sockets to targets
 //!               outcome/                  what a probe found, and the verdicts (pure)
 //!               config/                   what is asked of us: a file to values
@@ -37,6 +37,7 @@
 //! | when an endpoint is probed | [`scheduler::plan`] |
 //! | a key of the configuration, and its errors | [`config`] |
 //! | a route | [`http`] |
+//! | TLS, passwords and limits of our own server | [`door`], [`config::web`] |
 //! | a flag of the command line | [`cli`] |
 //!
 //! # How it thinks
@@ -54,6 +55,7 @@ pub mod cert;
 pub mod cli;
 pub mod config;
 pub mod dns;
+pub mod door;
 pub mod endpoint;
 pub mod export;
 pub mod histogram;

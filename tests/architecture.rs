@@ -25,11 +25,12 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("scheduler", &["phase", "endpoint", "outcome", "prober", "store"], &["hyper", "rustls", "serde"]),
     ("reload", &["config"], &["hyper", "clap"]),
-    ("http", &["config", "endpoint", "export", "outcome", "prober", "reload", "store"], &["rustls", "mail::"]),
-    ("app", &["reload", "config", "dns", "endpoint", "http", "prober", "scheduler", "store"], &["clap"]),
+    ("door", &["config"], &["serde", "prometheus_client", "hyper_util", "clap"]),
+    ("http", &["config", "door", "endpoint", "export", "outcome", "prober", "reload", "store"], &["rustls", "mail::"]),
+    ("app", &["reload", "config", "dns", "door", "endpoint", "http", "prober", "scheduler", "store"], &["clap"]),
     (
         "cli",
-        &["app", "reload", "config", "cert", "dns", "endpoint", "export", "outcome", "prober", "store"],
+        &["app", "reload", "config", "cert", "dns", "door", "endpoint", "export", "outcome", "prober", "store"],
         &["hyper", "rustls", "prometheus_client"],
     ),
 ];

@@ -154,7 +154,9 @@ fn read(source: &mut Source, root: &Node, origin: &mut Origin) -> WebConfig {
     }
     let costly = users.values().map(PasswordHash::cost).max().filter(|cost| *cost > users::COSTLY);
     warnings.extend(costly.map(|cost| {
-        format!("a password of cost {cost} takes seconds or more to check, and one is checked at a time: 10 to 12 is usual")
+        format!(
+            "a password of cost {cost} takes seconds or more to check, and one is checked at a time: 10 to 12 is usual"
+        )
     }));
     WebConfig { tls, headers, rate_limit, users, warnings }
 }

@@ -6,7 +6,7 @@
 //! | `GET /endpoint/{id}` | everything about one endpoint |
 //! | `GET /api/v1/endpoints` | all outcomes as JSON |
 //! | `GET /api/v1/endpoints/{id}` | one, with its transcript and its recent failures |
-//! | `GET /metrics` | OpenMetrics 1.0, or text 0.0.4, as `Accept` asks |
+//! | `GET /metrics` | Prometheus' protobuf, OpenMetrics 1.0 or text 0.0.4, as `Accept` asks; gzip |
 //! | `GET /probe?target=host[:port]&module=NAME[&debug=true]` | probes now; that endpoint's families, also by blackbox_exporter's names |
 //! | `POST /-/reload` | loads the configuration again |
 //! | `GET /-/healthy` | 200 while the process runs |
@@ -17,6 +17,7 @@
 
 mod accept;
 mod api;
+mod compress;
 mod health;
 mod metrics;
 mod probe;
@@ -36,13 +37,14 @@ use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Histograms, Modules, ProbeRules};
+use crate::door::{Door, Refusal};
 use crate::prober::Prober;
 use crate::reload::Handle;
 use crate::store::Store;
@@ -125,8 +127,8 @@ impl Settings {
     }
 }
 
-/// Serves on a listener until `stop`.
-pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
+/// Serves those whom the door lets in on a listener, until `stop`.
+pub async fn serve(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
@@ -136,12 +138,7 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, stop: CancellationTok
         };
         match accepted {
             Ok((tcp, place)) => {
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
-                    .max_buf_size(MAX_HEAD)
-                    .serve_connection(TokioIo::new(tcp), service(site.clone()));
-                let connection = graceful.watch(connection);
+                let connection = connection(tcp, site.clone(), door.clone(), stop.clone(), graceful.watcher());
                 tokio::spawn(async move {
                     // A client that breaks off, is too slow or sends nonsense is its own affair.
                     let _ = timeout(MAX_LIFETIME, connection).await;
@@ -165,8 +162,28 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
     Ok((tcp, place))
 }
 
+/// One connection from its handshake to its end.
+async fn connection(tcp: TcpStream, site: Arc<Site>, door: Arc<Door>, stop: CancellationToken, graceful: Watcher) {
+    let admitted = tokio::select! {
+        admitted = door.admit(tcp) => admitted,
+        () = stop.cancelled() => return,
+    };
+    match admitted {
+        Ok(stream) => {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_buf_size(MAX_HEAD)
+                .serve_connection(TokioIo::new(stream), service(site, door));
+            let _ = graceful.watch(connection).await;
+        }
+        Err(error) => tracing::debug!("a connection was not let in: {error}"),
+    }
+}
+
 fn service(
     site: Arc<Site>,
+    door: Arc<Door>,
 ) -> impl hyper::service::Service<
     hyper::Request<hyper::body::Incoming>,
     Response = respond::Response,
@@ -174,7 +191,20 @@ fn service(
     Future = impl Future<Output = Result<respond::Response, Infallible>> + Send,
 > {
     service_fn(move |request| {
-        let site = site.clone();
-        async move { Ok(routes::answer(&site, request.method(), request.uri(), request.headers()).await) }
+        let (site, door) = (site.clone(), door.clone());
+        async move {
+            let mut response = match door.check(request.headers()).await {
+                Ok(()) => routes::answer(&site, request.method(), request.uri(), request.headers()).await,
+                Err(refusal) => refuse(refusal),
+            };
+            door.decorate(response.headers_mut());
+            Ok(response)
+        }
     })
+}
+
+fn refuse(refusal: Refusal) -> respond::Response {
+    let mut response = respond::plain(refusal.status, refusal.text);
+    response.headers_mut().extend(refusal.headers);
+    response
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::SupportedKxGroup;
+use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -168,12 +168,7 @@ impl Pem {
     }
 }
 
-fn certificate(
-    source: &mut Source,
-    entries: &mut Entries<'_>,
-    at: &At,
-    origin: &mut Origin,
-) -> Option<CertifiedKey> {
+fn certificate(source: &mut Source, entries: &mut Entries<'_>, at: &At, origin: &mut Origin) -> Option<CertifiedKey> {
     let certificate = pem(source, entries, origin, "cert", "cert_file");
     let key = pem(source, entries, origin, "key", "key_file");
     for (given, name, example) in [(&certificate, "cert_file", "server.crt"), (&key, "key_file", "server.key")] {
