@@ -8,12 +8,22 @@ use super::accept::Format;
 use super::compress;
 use super::respond::{Response, plain, respond};
 use super::routes::Request;
+use super::shared::Shared;
 use crate::export::{openmetrics, prometheus};
 
-/// All families in the format that the scraper wants. They are written where that disturbs no probe.
+/// All families in the format that the scraper wants.
 pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
     let format = format(request, &[Format::Protobuf, Format::OpenMetrics, Format::Text]);
     let compressed = compress::is_wanted(request);
+    let page = site.pages.of(format, compressed).page(|| write(site, format, compressed));
+    match page.await {
+        Some(body) => compress::encoded(respond(StatusCode::OK, format.content_type(), body), compressed),
+        None => plain(StatusCode::INTERNAL_SERVER_ERROR, "500: the metrics could not be written; see the log\n"),
+    }
+}
+
+/// Writes them where that disturbs no probe. `None` if that broke down.
+async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<u8>> {
     let (store, histograms) = (site.store.clone(), site.settings.load().histograms);
     let write = move || {
         let snapshot = store.snapshot();
@@ -24,11 +34,16 @@ pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
         };
         if compressed { compress::gzip(&body) } else { body }
     };
-    match tokio::task::spawn_blocking(write).await {
-        Ok(body) => compress::encoded(respond(StatusCode::OK, format.content_type(), body), compressed),
-        Err(_) => {
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "500: the metrics could not be written; the log has the place\n")
-        }
+    tokio::task::spawn_blocking(write).await.ok()
+}
+
+/// The pages of each format, plain and compressed.
+#[derive(Default)]
+pub(super) struct Pages([[Shared; 2]; 3]);
+
+impl Pages {
+    fn of(&self, format: Format, compressed: bool) -> &Shared {
+        &self.0[format as usize][usize::from(compressed)]
     }
 }
 

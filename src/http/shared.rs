@@ -1,0 +1,75 @@
+//! One writing of the metrics for all who wait for one, so that many scrapes at once cost little more than one.
+//!
+//! Whoever comes while a page is being written cannot have that one, which may be older than the request; all of
+//! them get the next.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::body::Bytes;
+use tokio::sync::Mutex;
+
+/// The pages of one format.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// How many pages have been begun.
+    begun: AtomicU64,
+    waiting: AtomicU64,
+    /// The last page and its number, kept while somebody waits for it.
+    last: Mutex<Option<(u64, Bytes)>>,
+}
+
+impl Shared {
+    /// A page that was begun after this call: one that another has written, or a new one.
+    pub(super) async fn page<F: Future<Output = Option<Vec<u8>>>>(&self, write: impl FnOnce() -> F) -> Option<Bytes> {
+        let arrived = self.begun.load(Ordering::SeqCst);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        let others = self.waiting.fetch_sub(1, Ordering::SeqCst) > 1;
+        let page = match last.take() {
+            Some((number, page)) if number > arrived => {
+                *last = others.then(|| (number, page.clone()));
+                return Some(page);
+            }
+            _ => {
+                let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+                let page = Bytes::from(write().await?);
+                (number, page)
+            }
+        };
+        *last = (self.waiting.load(Ordering::SeqCst) > 0).then(|| page.clone());
+        Some(page.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_wait_share_the_next_page() {
+        let (shared, written) = (Arc::new(Shared::default()), Arc::new(AtomicU64::new(0)));
+        let scrape = |delay: u64| {
+            let (shared, written) = (shared.clone(), written.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                let write = || async {
+                    let number = written.fetch_add(1, Ordering::SeqCst) + 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    Some(vec![number as u8])
+                };
+                shared.page(write).await.unwrap()[0]
+            })
+        };
+        let first = scrape(0);
+        let waiting: Vec<_> = (0..20).map(|_| scrape(50)).collect();
+        assert_eq!(first.await.unwrap(), 1);
+        for scrape in waiting {
+            assert_eq!(scrape.await.unwrap(), 2, "not the page begun before they came");
+        }
+        assert!(shared.last.lock().await.is_none(), "nothing is kept for nobody");
+        assert_eq!(scrape(0).await.unwrap(), 3);
+    }
+}
