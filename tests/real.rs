@@ -62,10 +62,16 @@ impl Rig {
 
     /// Runs one of the scripts beside the servers' own.
     fn script(&mut self, name: &str, arguments: &[&str]) {
+        self.script_with(name, arguments, &[]);
+    }
+
+    /// The same, with variables set.
+    fn script_with(&mut self, name: &str, arguments: &[&str], variables: &[(&str, &str)]) {
         let path = format!("{}/tests/real/{name}.sh", env!("CARGO_MANIFEST_DIR"));
         let folder = self.folder.to_str().unwrap();
         let arguments = [&arguments[..1], &[folder], &arguments[1..]].concat();
-        assert!(Command::new(path).args(arguments).status().unwrap().success(), "{name}.sh");
+        let status = Command::new(path).args(arguments).envs(variables.iter().copied()).status().unwrap();
+        assert!(status.success(), "{name}.sh");
         self.read();
     }
 
@@ -398,6 +404,68 @@ async fn every_fault_that_blackbox_exporter_shows_alike_has_its_own_reason_here(
     assert_eq!(ours.len(), 9, "eight faults, eight reasons, and ok: {ours:?}");
     assert!(false_alarms >= 1, "a legal server that blackbox_exporter reports as down");
     rig.script("blackbox", &["stop"]);
+}
+
+/// A job for blackbox_exporter, word for word, and the same with another address.
+fn jobs(blackbox: SocketAddr, ours: SocketAddr, targets: &str) -> String {
+    let job = |name: &str, address: SocketAddr| {
+        format!(
+            "  - job_name: {name}\n    metrics_path: /probe\n    params: {{module: [smtp_starttls]}}\n    \
+             static_configs: [{{targets: [{targets}]}}]\n    relabel_configs:\n      \
+             - {{source_labels: [__address__], target_label: __param_target}}\n      \
+             - {{source_labels: [__param_target], target_label: instance}}\n      \
+             - {{target_label: __address__, replacement: '{address}'}}\n"
+        )
+    };
+    let (theirs, ours) = (job("theirs", blackbox), job("ours", ours));
+    format!("global: {{scrape_interval: 2s, scrape_timeout: 2s}}\nscrape_configs:\n{theirs}{ours}")
+}
+
+#[tokio::test]
+#[ignore = "needs blackbox_exporter and Prometheus (tests/real.sh)"]
+async fn a_job_for_blackbox_exporter_works_with_another_address_only() {
+    let mut rig = Rig::new();
+    rig.script("blackbox", &["start"]);
+    // Servers at which blackbox_exporter's own example succeeds.
+    let targets: Vec<String> =
+        ["POSTFIX_SUBMISSION", "EXIM_SMTP", "OPENSMTPD_SMTP"].iter().map(|key| rig.address(key).to_string()).collect();
+    let ports: Vec<u16> = targets.iter().map(|target| target.parse::<SocketAddr>().unwrap().port()).collect();
+    let module = rig.module("starttls", ", expect: {auth: offered}");
+    let yaml = format!(
+        "ehlo_name: probe.example.org\nmodules: {{smtp_starttls: {module}}}\nprobe_endpoint: {{allow: [127.0.0.0/8], ports: {ports:?}}}\n"
+    );
+    let exporter = Exporter::start(&config(&yaml)).await;
+    let jobs = support::file("prometheus.yml", &jobs(rig.address("BLACKBOX"), exporter.address, &targets.join(", ")));
+    rig.script_with("prometheus", &["start", "-"], &[("PROMETHEUS_CONFIG", jobs.to_str().unwrap())]);
+    let prometheus = rig.address("PROMETHEUS");
+    let began = Instant::now();
+    while query(prometheus, "probe_success == 1").await.len() < 2 * targets.len() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:#?}", query(prometheus, "probe_success").await);
+        sleep(Duration::from_millis(500)).await;
+    }
+    // Every expression finds with ours what it finds with theirs.
+    for expression in [
+        "probe_success == 1",
+        "probe_duration_seconds < 2",
+        "probe_ip_protocol == 4",
+        "probe_dns_lookup_time_seconds < 1",
+        "probe_ssl_earliest_cert_expiry - time() > 86400 * 80",
+        "probe_ssl_last_chain_expiry_timestamp_seconds - time() > 86400 * 80",
+        "probe_ssl_last_chain_info{fingerprint_sha256!=\"\", subject!=\"\", subjectalternative!=\"\"}",
+        "probe_tls_version_info{version=\"TLS 1.3\"}",
+    ] {
+        let found = query(prometheus, &format!("count by (job) ({expression})")).await;
+        let counts: Vec<&str> = found.iter().map(|row| row["value"][1].as_str().unwrap()).collect();
+        assert_eq!(counts, ["3", "3"], "{expression}");
+    }
+    let same =
+        "probe_ssl_earliest_cert_expiry{job=\"ours\"} == on (instance) probe_ssl_earliest_cert_expiry{job=\"theirs\"}";
+    assert_eq!(query(prometheus, same).await.len(), 3);
+    let same = "count by (instance, fingerprint_sha256, subjectalternative) (probe_ssl_last_chain_info) == 2";
+    assert_eq!(query(prometheus, same).await.len(), 3, "{:#?}", query(prometheus, "probe_ssl_last_chain_info").await);
+    rig.script("prometheus", &["stop"]);
+    rig.script("blackbox", &["stop"]);
+    exporter.stop().await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 # A real Prometheus on a loopback port that scrapes the exporter every second:
 #   prometheus.sh start DIR EXPORTER_HOST:PORT...
 #   prometheus.sh stop DIR
+# PROMETHEUS_CONFIG names a configuration to use instead of the plain one.
 # Prometheus makes its first scrape some 5 s after the start.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -23,6 +24,7 @@ scrape_configs:
     static_configs:
       - targets: [$(IFS=,; echo "${*:2}")]
 END
+    [[ -z ${PROMETHEUS_CONFIG-} ]] || cp "$PROMETHEUS_CONFIG" "$dir/prometheus/prometheus.yml"
     trap 'stop "$dir"' EXIT
     # Native histograms come in protobuf; who asks for text alone gets classic ones.
     spawn prometheus prometheus --enable-feature=native-histograms --config.file="$dir/prometheus/prometheus.yml" \
