@@ -1,7 +1,7 @@
 //! The configuration: a YAML file to values that cannot be wrong, or every error in it at once.
 //!
 //! - [`adhoc`]: endpoints that no file names.
-//! - [`file`]: YAML, and the place of each value in it.
+//! - [`mod@file`]: YAML, and the place of each value in it.
 //! - [`reader`]: takes a tree apart and collects the problems.
 //! - [`values`]: single values.
 //! - [`modules`] and [`targets`]: what is probed, and how.

@@ -13,6 +13,10 @@ use crate::config::web::{Loaded, Origin, WebConfig};
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long files must stay the same to be taken for whole: a file that is just being written may be empty,
+/// and an empty one lets everybody in.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// Watches a web configuration and the files that it names.
 pub(super) struct Watch {
     path: PathBuf,
@@ -45,9 +49,16 @@ impl Watch {
         seen.next = Some(now + PAUSE);
         let (path, origin) = (self.path.clone(), seen.origin.clone());
         // Files are read where waiting for a disk disturbs no probe.
-        let look = spawn_blocking(move || origin.has_changed().then(|| WebConfig::load(&path)));
+        let look = spawn_blocking(move || if origin.has_changed() { settled(&path) } else { None });
         let Loaded { config, origin } = look.await.ok()??;
         seen.origin = origin;
         Some(config)
     }
+}
+
+/// Loads the files; `None` if they change meanwhile, and the next look will tell.
+fn settled(path: &Path) -> Option<Loaded> {
+    let loaded = WebConfig::load(path);
+    std::thread::sleep(SETTLE);
+    (!loaded.origin.has_changed()).then_some(loaded)
 }
