@@ -144,6 +144,7 @@ async fn obey_signals(stop: CancellationToken, reload: Handle) {
         }
     }
     tracing::info!("stopping");
+    systemd::stopping();
     stop.cancel();
 }
 

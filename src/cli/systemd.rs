@@ -39,6 +39,10 @@ pub(super) async fn keep_watchdog_quiet(stop: CancellationToken) {
             () = stop.cancelled() => break,
         }
     }
+}
+
+/// The exporter is about to stop.
+pub(super) fn stopping() {
     tell(NotifyState::Stopping);
 }
 
