@@ -1,5 +1,6 @@
 #!/bin/bash
-# Tests against the real parts: Postfix, Exim, OpenSMTPD, Dovecot's SASL, Prometheus, blackbox_exporter.
+# Tests against the real parts: Postfix, Exim, OpenSMTPD, Dovecot's SASL, Prometheus, blackbox_exporter, Chromium,
+# systemd's tools, and the schemas of Kubernetes.
 # Installs what it needs (Debian, root), starts it on loopback, runs the ignored tests, stops it again.
 # Arguments go to the tests: tests/real.sh prometheus
 set -euo pipefail
@@ -12,5 +13,6 @@ stop() {
 trap 'stop; rm -rf "$dir"' EXIT
 
 tests/real/tools.sh "$dir"
+tests/real/kubernetes.sh "$dir"
 tests/real/servers.sh start "$dir"
-REAL_DIR=$dir cargo test --test real --test demo -- --ignored --test-threads=1 "$@"
+REAL_DIR=$dir cargo test --test real --test real_web --test real_page --test demo --test real_shard --test systemd -- --ignored --test-threads=1 "$@"
