@@ -3,24 +3,104 @@
 //! The shapes are here and only here: the types of the domain cannot be serialised, so that a renamed
 //! field inside never changes what scripts read. A fact that was not reached is null.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::time::{rfc3339, unix_seconds};
 use crate::cert::facts::Certificate;
+use crate::endpoint::Endpoint;
 use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::reply::Reply;
 use crate::outcome::failure::Reason;
-use crate::outcome::port_state::PortState;
+use crate::outcome::port_state::{PortState, port_states};
 use crate::outcome::transcript::Speaker;
 use crate::outcome::{Outcome, phase_of};
+use crate::store::{History, Snapshot};
 
 /// An array of outcomes, indented.
 pub fn outcomes(outcomes: &[(&Outcome, PortState)], with_transcript: bool) -> String {
     let views: Vec<View<'_>> =
-        outcomes.iter().map(|(outcome, state)| View::of(outcome, *state, with_transcript)).collect();
-    // The views hold strings, numbers and lists only: they always have a JSON form.
-    serde_json::to_string_pretty(&views).unwrap_or_default()
+        outcomes.iter().map(|(outcome, state)| View::of(outcome, Some(*state), with_transcript)).collect();
+    write(&views)
+}
+
+/// All endpoints of a snapshot: an array of outcomes, each with what is known of its endpoint. One that has
+/// not been probed yet has nulls.
+pub fn endpoints(snapshot: &Snapshot) -> String {
+    let views: Vec<EndpointView<'_>> =
+        with_states(snapshot).map(|(history, state)| EndpointView::of(history, state, false)).collect();
+    write(&views)
+}
+
+/// The endpoint with this name, with its transcript and its recent failures; `None` if there is none.
+pub fn endpoint(snapshot: &Snapshot, id: &str) -> Option<String> {
+    let (history, state) = with_states(snapshot).find(|(history, _)| history.endpoint.id().to_string() == id)?;
+    let failures = history.recent_failures.iter();
+    Some(write(&Detail {
+        endpoint: EndpointView::of(history, state, true),
+        // What the other endpoints were then is forgotten, and with it the state of the port.
+        recent_failures: failures.map(|outcome| View::of(outcome, None, true)).collect(),
+    }))
+}
+
+/// An error, as `{"error": …}`.
+pub fn error(why: &str) -> String {
+    write(&BTreeMap::from([("error", why)]))
+}
+
+/// The views hold strings, numbers and lists only: they always have a JSON form.
+fn write(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// Each endpoint with the state of its port, if it has been probed.
+fn with_states(snapshot: &Snapshot) -> impl Iterator<Item = (&History, Option<PortState>)> {
+    let probed: Vec<&Outcome> = snapshot.endpoints.iter().filter_map(|history| history.latest.as_deref()).collect();
+    let mut states = port_states(&probed).into_iter();
+    snapshot.endpoints.iter().map(move |history| {
+        let state = history.latest.as_ref().and_then(|_| states.next());
+        (&**history, state)
+    })
+}
+
+#[derive(Serialize)]
+struct EndpointView<'a> {
+    id: String,
+    interval_seconds: f64,
+    labels: &'a BTreeMap<String, String>,
+    attempts: u64,
+    failed_attempts: u64,
+    last_success: Option<String>,
+    #[serde(flatten)]
+    outcome: View<'a>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    #[serde(flatten)]
+    endpoint: EndpointView<'a>,
+    recent_failures: Vec<View<'a>>,
+}
+
+impl<'a> EndpointView<'a> {
+    fn of(history: &'a History, state: Option<PortState>, with_transcript: bool) -> Self {
+        let endpoint = &history.endpoint;
+        let outcome = match &history.latest {
+            Some(outcome) => View::of(outcome, state, with_transcript),
+            None => View::unknown(endpoint),
+        };
+        Self {
+            id: endpoint.id().to_string(),
+            interval_seconds: endpoint.interval.as_secs_f64(),
+            labels: &endpoint.labels,
+            attempts: history.attempts,
+            failed_attempts: history.failures.values().sum(),
+            last_success: history.last_success.and_then(|at| rfc3339(unix_seconds(at) as i64)),
+            outcome,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -32,14 +112,14 @@ struct View<'a> {
     module: &'a str,
     protocol: &'a str,
     security: &'a str,
-    success: bool,
+    success: Option<bool>,
     started: Option<String>,
-    duration_seconds: f64,
-    port_state: &'a str,
-    phases: Vec<Phase>,
+    duration_seconds: Option<f64>,
+    port_state: Option<&'a str>,
+    phases: Option<Vec<Phase>>,
     failure: Option<Failure<'a>>,
-    expectations: Vec<Expectation<'a>>,
-    smtp: Smtp,
+    expectations: Option<Vec<Expectation<'a>>>,
+    smtp: Option<Smtp>,
     tls: Option<Tls<'a>>,
     certificate: Option<LeafView<'a>>,
     chain: Option<Vec<CertificateView<'a>>>,
@@ -122,35 +202,44 @@ struct Line<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(outcome: &'a Outcome, state: PortState, with_transcript: bool) -> Self {
-        let (endpoint, findings) = (&outcome.endpoint, &outcome.findings);
-        let chain = findings.certificate.as_ref().map(|certificate| certificate.chain.as_slice());
+    /// Before the first probe has ended.
+    fn unknown(endpoint: &'a Endpoint) -> Self {
         Self {
             target: &endpoint.target,
             host: endpoint.host.to_string(),
             port: endpoint.port,
-            address: findings.address.map(|address| address.to_string()),
+            address: None,
             module: &endpoint.module.name,
             protocol: endpoint.module.protocol.as_str(),
             security: endpoint.module.security.as_str(),
-            success: outcome.success(),
+            success: None,
+            started: None,
+            duration_seconds: None,
+            port_state: None,
+            phases: None,
+            failure: None,
+            expectations: None,
+            smtp: None,
+            tls: None,
+            certificate: None,
+            chain: None,
+            transcript: None,
+        }
+    }
+
+    fn of(outcome: &'a Outcome, state: Option<PortState>, with_transcript: bool) -> Self {
+        let findings = &outcome.findings;
+        let chain = findings.certificate.as_ref().map(|certificate| certificate.chain.as_slice());
+        Self {
+            address: findings.address.map(|address| address.to_string()),
+            success: Some(outcome.success()),
             started: rfc3339(unix_seconds(findings.started) as i64),
-            duration_seconds: findings.duration.as_secs_f64(),
-            port_state: state.as_str(),
-            phases: phases(outcome),
-            failure: outcome.failure.as_ref().map(|failure| Failure {
-                phase: failure.phase.as_str(),
-                reason: failure.reason.as_str(),
-                code: failure.code,
-                enhanced_code: failure.enhanced_code.as_deref(),
-                detail: &failure.detail,
-            }),
-            expectations: outcome
-                .judgements
-                .iter()
-                .map(|j| Expectation { expectation: j.expectation, met: j.failure.is_none(), found: &j.found })
-                .collect(),
-            smtp: smtp(outcome),
+            duration_seconds: Some(findings.duration.as_secs_f64()),
+            port_state: state.map(PortState::as_str),
+            phases: Some(phases(outcome)),
+            failure: failure(outcome),
+            expectations: Some(expectations(outcome)),
+            smtp: Some(smtp(outcome)),
             tls: findings.tls.as_ref().map(|tls| Tls {
                 version: tls.version.as_str(),
                 cipher: &tls.cipher,
@@ -159,8 +248,24 @@ impl<'a> View<'a> {
             certificate: leaf(outcome),
             chain: chain.map(|chain| chain.iter().map(certificate).collect()),
             transcript: with_transcript.then(|| transcript(outcome)),
+            ..Self::unknown(&outcome.endpoint)
         }
     }
+}
+
+fn failure(outcome: &Outcome) -> Option<Failure<'_>> {
+    outcome.failure.as_ref().map(|failure| Failure {
+        phase: failure.phase.as_str(),
+        reason: failure.reason.as_str(),
+        code: failure.code,
+        enhanced_code: failure.enhanced_code.as_deref(),
+        detail: &failure.detail,
+    })
+}
+
+fn expectations(outcome: &Outcome) -> Vec<Expectation<'_>> {
+    let all = outcome.judgements.iter();
+    all.map(|j| Expectation { expectation: j.expectation, met: j.failure.is_none(), found: &j.found }).collect()
 }
 
 fn phases(outcome: &Outcome) -> Vec<Phase> {

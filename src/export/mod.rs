@@ -1,6 +1,7 @@
-//! The faces of an outcome: metrics, JSON, text. Snapshot in, bytes out; nothing is decided here.
+//! The faces of an outcome: metrics, JSON, text, the status page. Snapshot in, bytes out; nothing is decided here.
 
 pub mod blackbox;
+pub mod html;
 pub mod json;
 pub mod openmetrics;
 pub mod prometheus;

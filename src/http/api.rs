@@ -4,32 +4,36 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 
 use super::Site;
-use super::respond::{Response, respond};
+use super::background::{Written, answer};
+use super::respond::Response;
 use super::routes::Request;
 use crate::export::json;
 
 /// All endpoints.
-pub(super) fn list(site: &Site, request: &Request<'_>) -> Response {
-    refusal(request).unwrap_or_else(|| answer(StatusCode::OK, json::endpoints(&site.store.snapshot())))
+pub(super) async fn list(site: &Site, request: &Request<'_>) -> Response {
+    let store = site.store.clone();
+    respond(request, move || (StatusCode::OK, json::endpoints(&store.snapshot()))).await
 }
 
 /// One endpoint, with its transcript and its recent failures.
-pub(super) fn endpoint(site: &Site, request: &Request<'_>, id: &str) -> Response {
-    let found = || match json::endpoint(&site.store.snapshot(), id) {
-        Some(found) => answer(StatusCode::OK, found),
-        None => answer(StatusCode::NOT_FOUND, json::error(&format!("no endpoint has the id {id:?}"))),
+pub(super) async fn endpoint(site: &Site, request: &Request<'_>, id: &str) -> Response {
+    let (store, id) = (site.store.clone(), id.to_owned());
+    let write = move || match json::endpoint(&store.snapshot(), &id) {
+        Some(found) => (StatusCode::OK, found),
+        None => (StatusCode::NOT_FOUND, json::error(&format!("no endpoint has the id {id:?}"))),
     };
-    refusal(request).unwrap_or_else(found)
+    respond(request, write).await
 }
 
-/// A parameter that changes nothing would mislead whoever gave it.
-fn refusal(request: &Request<'_>) -> Option<Response> {
-    let why = "the API has no parameters";
-    (!request.query.is_empty()).then(|| answer(StatusCode::BAD_REQUEST, json::error(why)))
-}
-
-fn answer(status: StatusCode, body: String) -> Response {
-    let mut response = respond(status, "application/json", body + "\n");
+async fn respond(request: &Request<'_>, write: impl FnOnce() -> (StatusCode, String) + Send + 'static) -> Response {
+    // A parameter that changes nothing would mislead whoever gave it.
+    let misled = !request.query.is_empty();
+    let mut response = answer(request, move || {
+        let (status, json) =
+            if misled { (StatusCode::BAD_REQUEST, json::error("the API has no parameters")) } else { write() };
+        Written { status, content_type: "application/json", body: json + "\n" }
+    })
+    .await;
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

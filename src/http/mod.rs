@@ -17,6 +17,7 @@
 
 mod accept;
 mod api;
+mod background;
 mod compress;
 mod health;
 mod lobby;

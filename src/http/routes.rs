@@ -29,11 +29,11 @@ pub(super) async fn answer(site: &Site, method: &Method, uri: &Uri, headers: &He
             refused("GET, HEAD")
         }
         "/-/reload" if method != Method::POST => refused("POST"),
-        "/" => status::list(site, &request),
-        PAGE => status::endpoint(site, &request, id),
-        LIST => api::list(site, &request),
-        OBJECT => api::endpoint(site, &request, id),
-        "/metrics" => metrics::answer(site, &request),
+        "/" => status::list(site, &request).await,
+        PAGE => status::endpoint(site, &request, id).await,
+        LIST => api::list(site, &request).await,
+        OBJECT => api::endpoint(site, &request, id).await,
+        "/metrics" => metrics::answer(site, &request).await,
         "/probe" => probe::answer(site, &request).await,
         "/-/reload" => reload::answer(site).await,
         "/-/healthy" => health::healthy(),

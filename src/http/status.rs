@@ -8,7 +8,8 @@ use hyper::header::{
     X_FRAME_OPTIONS,
 };
 
-use super::respond::{Response, plain, respond};
+use super::background::{Written, answer};
+use super::respond::{Response, plain};
 use super::routes::Request;
 use super::{Site, query};
 use crate::export::html;
@@ -17,21 +18,24 @@ use crate::export::html;
 const ANY_HOST: &str = "localhost:10125";
 
 /// All endpoints, in the order and with the filter that the query asks for.
-pub(super) fn list(site: &Site, request: &Request<'_>) -> Response {
+pub(super) async fn list(site: &Site, request: &Request<'_>) -> Response {
+    let store = site.store.clone();
     let query = query::pairs(request.query)
         .and_then(|pairs| html::Query::of(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
     match query {
-        Ok(query) => page(StatusCode::OK, html::list(&site.store.snapshot(), &query, now())),
+        Ok(query) => page(request, move || (StatusCode::OK, html::list(&store.snapshot(), &query, now()))).await,
         Err(why) => plain(StatusCode::BAD_REQUEST, &format!("400: {why}\n")),
     }
 }
 
 /// One endpoint.
-pub(super) fn endpoint(site: &Site, request: &Request<'_>, id: &str) -> Response {
-    match html::endpoint(&site.store.snapshot(), id, &base(site, request), now()) {
-        Some(found) => page(StatusCode::OK, found),
-        None => page(StatusCode::NOT_FOUND, html::no_endpoint()),
-    }
+pub(super) async fn endpoint(site: &Site, request: &Request<'_>, id: &str) -> Response {
+    let (store, id, base) = (site.store.clone(), id.to_owned(), base(site, request));
+    let write = move || match html::endpoint(&store.snapshot(), &id, &base, now()) {
+        Some(found) => (StatusCode::OK, found),
+        None => (StatusCode::NOT_FOUND, html::no_endpoint()),
+    };
+    page(request, write).await
 }
 
 /// The address of the exporter as the visitor knows it. A client may say anything in `Host`: only what can
@@ -46,8 +50,12 @@ fn base(site: &Site, request: &Request<'_>) -> String {
 }
 
 /// A page that may load and run nothing, and stand in no frame.
-fn page(status: StatusCode, body: String) -> Response {
-    let mut response = respond(status, "text/html; charset=utf-8", body);
+async fn page(request: &Request<'_>, write: impl FnOnce() -> (StatusCode, String) + Send + 'static) -> Response {
+    let mut response = answer(request, move || {
+        let (status, body) = write();
+        Written { status, content_type: "text/html; charset=utf-8", body }
+    })
+    .await;
     let guards: [(HeaderName, &'static str); 5] = [
         (CONTENT_SECURITY_POLICY, html::security_policy()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -38,7 +38,11 @@ impl Query {
     /// Reads decoded pairs of names and values. An error is one line that says what to write instead.
     pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, String> {
         let mut query = Self::default();
+        let mut seen = Vec::new();
         for (name, value) in pairs {
+            if seen.contains(&name) {
+                return Err(format!("`{name}` is given more than once"));
+            }
             match name {
                 "sort" => (query.sort, query.reverse) = sort(value)?,
                 "filter" => query.filter = Filter::of(value)?,
@@ -48,6 +52,7 @@ impl Query {
                 "refresh" => query.refresh = Some(number(value, REFRESH).ok_or("`refresh` is from 5 to 3600 seconds")?),
                 _ => return Err("known parameters are `sort`, `filter`, `q`, `page` and `refresh`".to_owned()),
             }
+            seen.push(name);
         }
         Ok(query)
     }
@@ -62,6 +67,11 @@ impl Query {
         Self { filter, words: String::new(), page: 1, ..self.clone() }
     }
 
+    /// The same order of all that have these words, from the first page.
+    pub(super) fn searching(&self, words: &str) -> Self {
+        Self { words: words.to_owned(), ..self.filtered(Filter::All) }
+    }
+
     /// Another page of the same.
     pub(super) fn at_page(&self, page: usize) -> Self {
         Self { page, ..self.clone() }
@@ -69,8 +79,7 @@ impl Query {
 
     /// Whether a row is to be shown.
     pub(super) fn admits(&self, row: &Row<'_>) -> bool {
-        let text = row.search_text();
-        self.filter.admits(row) && self.words.to_lowercase().split_whitespace().all(|word| text.contains(word))
+        self.filter.admits(row) && (self.words.is_empty() || row.has_words(&self.words.to_lowercase()))
     }
 
     /// The address of the list with this query, seen from the list.

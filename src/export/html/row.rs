@@ -88,10 +88,10 @@ impl Remaining {
         Some(Self::of(facts.not_before, facts.not_after, now))
     }
 
-    /// `89 days`, `expired 3 days`.
+    /// `89 days`, `expired 3 days ago`.
     pub(super) fn text(self, now: i64) -> String {
         match self.seconds {
-            left if left < 0 => format!("expired {}", span(left)),
+            left if left < 0 => format!("expired {} ago", span(left)),
             left if left.saturating_add(now) >= NO_EXPIRY => "no expiry".to_owned(),
             left => span(left),
         }
@@ -117,15 +117,12 @@ pub(super) struct Row<'a> {
 pub(super) fn rows(snapshot: &Snapshot, now: SystemTime) -> Vec<Row<'_>> {
     let probed: Vec<&Outcome> = snapshot.endpoints.iter().filter_map(|history| history.latest.as_deref()).collect();
     let mut states = port_states(&probed).into_iter();
-    let row = |(position, history): (usize, &'_ std::sync::Arc<History>)| (position, history.latest.is_some());
-    let known: Vec<(usize, bool)> = snapshot.endpoints.iter().enumerate().map(row).collect();
-    known
-        .into_iter()
-        .map(|(position, is_known)| {
-            let history = &*snapshot.endpoints[position];
-            Row::new(position, history, is_known.then(|| states.next()).flatten(), now)
-        })
-        .collect()
+    let mut rows = Vec::with_capacity(snapshot.endpoints.len());
+    for (position, history) in snapshot.endpoints.iter().enumerate() {
+        let port = history.latest.as_ref().and_then(|_| states.next());
+        rows.push(Row::new(position, history, port, now));
+    }
+    rows
 }
 
 impl<'a> Row<'a> {
@@ -183,20 +180,27 @@ impl<'a> Row<'a> {
     /// `100 %`, `99.9 %`; `None` before the first probe has ended. Rounded down, so that 100 means all.
     pub(super) fn success_text(&self) -> Option<String> {
         self.success_ratio().map(|ratio| match (ratio * 1000.0).floor() / 10.0 {
-            100.0 => "100 %".to_owned(),
+            percent if percent == 0.0 || percent == 100.0 => format!("{percent} %"),
             percent => format!("{percent:.1} %"),
         })
+    }
+
+    /// The fingerprint of the certificate; `None` when none was seen.
+    pub(super) fn certificate_sha256(&self) -> Option<&'a str> {
+        let seen = self.outcome?.findings.certificate.as_ref()?;
+        seen.leaf().map(|leaf| leaf.sha256.as_str())
     }
 
     /// Why the certificate is not valid, in words; empty when it is, and when there is none.
     pub(super) fn certificate_faults(&self) -> Vec<String> {
         let seen = self.outcome.and_then(|outcome| outcome.findings.certificate.as_ref());
-        let words = seen.into_iter().flat_map(|seen| &seen.invalid).map(|finding| Reason::from(finding.reason).as_str());
+        let words =
+            seen.into_iter().flat_map(|seen| &seen.invalid).map(|finding| Reason::from(finding.reason).as_str());
         words.map(|word| word.trim_start_matches("certificate_").replace('_', " ")).collect()
     }
 
-    /// All that a search looks through, in lower case.
-    pub(super) fn search_text(&self) -> String {
+    /// Whether all of these words, in lower case, are somewhere in what the row shows or is named.
+    pub(super) fn has_words(&self, words: &str) -> bool {
         let endpoint = &self.history.endpoint;
         let mut parts = vec![endpoint.target.clone(), endpoint.host_and_port(), endpoint.module.name.clone()];
         parts.extend(endpoint.labels.iter().map(|(name, value)| format!("{name}={value}")));
@@ -205,7 +209,8 @@ impl<'a> Row<'a> {
         parts.extend(self.failure().map(Failure::to_string));
         parts.extend(self.outcome.and_then(|o| o.findings.tls.as_ref()).map(|tls| tls.version.as_str().to_owned()));
         parts.extend(self.certificate_faults());
-        parts.join("\n").to_lowercase()
+        let text = parts.join("\n").to_lowercase();
+        words.split_whitespace().all(|word| text.contains(word))
     }
 }
 
@@ -254,7 +259,7 @@ mod tests {
     fn what_is_left_of_a_certificate_reads_well() {
         let text = |not_after: i64, now: i64| Remaining::of(0, not_after, now).text(now);
         assert_eq!(text(90 * DAY, DAY / 2), "89 days");
-        assert_eq!(text(90 * DAY, 93 * DAY), "expired 3 days");
+        assert_eq!(text(90 * DAY, 93 * DAY), "expired 3 days ago");
         assert_eq!(text(NO_EXPIRY, DAY), "no expiry");
     }
 

@@ -1,0 +1,38 @@
+//! Answers that take some work: written where they disturb no probe, a few at a time, compressed for those
+//! who take that.
+
+use hyper::StatusCode;
+use tokio::sync::Semaphore;
+
+use super::compress;
+use super::respond::{Response, plain, respond};
+use super::routes::Request;
+
+/// How many are written at once; the others wait.
+static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// An answer before it is sent.
+pub(super) struct Written {
+    /// The status.
+    pub status: StatusCode,
+    /// The `Content-Type`.
+    pub content_type: &'static str,
+    /// The whole body.
+    pub body: String,
+}
+
+/// Answers with what `write` writes.
+pub(super) async fn answer(request: &Request<'_>, write: impl FnOnce() -> Written + Send + 'static) -> Response {
+    let compressed = compress::is_wanted(request);
+    let work = move || {
+        let Written { status, content_type, body } = write();
+        let body = if compressed { compress::gzip(body.as_bytes()) } else { body.into_bytes() };
+        respond(status, content_type, body)
+    };
+    // It is never closed; were it, the answer would only be written at once.
+    let _place = PLACES.acquire().await.ok();
+    match tokio::task::spawn_blocking(work).await {
+        Ok(response) => compress::encoded(response, compressed),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "500: the answer could not be written; see the log\n"),
+    }
+}
