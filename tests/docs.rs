@@ -48,8 +48,7 @@ fn every_example_configuration_loads() {
 #[test]
 fn every_configuration_in_the_readme_loads() {
     let blocks = blocks(&readme(), "yaml");
-    let own: Vec<&String> =
-        blocks.iter().filter(|block| block.contains("targets:")).collect();
+    let own: Vec<&String> = blocks.iter().filter(|block| block.contains("targets:")).collect();
     assert!(!own.is_empty());
     for block in own {
         config(block);
