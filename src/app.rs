@@ -57,8 +57,15 @@ impl App {
         self
     }
 
+    /// Gives this address to people, such as `https://mon.example.org/mail`: where a proxy lets them in.
+    pub fn with_external_url(mut self, url: Option<&str>) -> Self {
+        self.site.external_url = url.map(|url| url.trim_end_matches('/').to_owned());
+        self
+    }
+
     /// Serves those whom a door lets in; without one, anybody.
     pub fn with_door(mut self, door: Door) -> Self {
+        self.site.tls = door.speaks_tls();
         self.door = door;
         self
     }

@@ -269,6 +269,41 @@ async fn serve_runs_until_a_signal_and_answers_its_health_check() {
 }
 
 #[tokio::test]
+async fn serve_listens_at_several_addresses_behind_a_proxy_and_logs_json() {
+    let config = file("mail.yml", "targets: []");
+    let (first, second) = (refused_port().await, refused_port().await);
+    let log = folder().join("log");
+    let (listen, also) = (first.to_string(), second.to_string());
+    let mut child = program()
+        .args([
+            "--config.file",
+            config.to_str().unwrap(),
+            "--web.listen-address",
+            &listen,
+            "--web.listen-address",
+            &also,
+        ])
+        .args(["--web.external-url", "https://mon.example.org/mail/", "--log.format", "json"])
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    for address in [listen, also] {
+        // The path of the external URL is where everything is served.
+        let url = format!("http://{address}/mail/-/healthy");
+        while run(&["healthcheck", "--url", &url]).await.0 != 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "{}", std::fs::read_to_string(&log).unwrap());
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for line in std::fs::read_to_string(&log).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert!(event["timestamp"].is_string() && event["level"].is_string() && event["message"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn serve_refuses_what_it_cannot_use() {
     let config = file("mail.yml", "targets: []").display().to_string();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -277,6 +312,7 @@ async fn serve_refuses_what_it_cannot_use() {
         (["--web.listen-address", taken.as_str()], "in use"),
         (["--web.listen-address", "nonsense"], "write host:port or :port"),
         (["--web.route-prefix", "mail"], "write one such as /mail"),
+        (["--web.external-url", "mon.example.org"], "write a URL such as https://"),
     ] {
         let arguments = [&["--config.file", &config][..], &extra[..]].concat();
         let (code, _, err) = run(&arguments).await;

@@ -108,7 +108,7 @@ fn attributes(tag: &str) -> Vec<(&str, &str)> {
 /// Everything the pages consist of.
 const ELEMENTS: &str = "a b body button caption code dd details div dl dt form h1 h2 head header html input label li link \
                         main meta nav option p pre rect section select small span strong style summary svg table tbody td \
-                        th thead time title tr ul";
+                        th thead time title tr ul wbr";
 
 /// A page is well-formed, made of known elements, and refers to nothing outside itself.
 fn check(page: &str) {

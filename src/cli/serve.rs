@@ -28,15 +28,34 @@ pub(super) struct Options {
     /// Where to serve HTTP: host:port, or :port for all addresses; may be given several times
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10125")]
     listen: Vec<String>,
-    /// The path under which everything is served
-    #[arg(long = "web.route-prefix", value_name = "PATH", default_value = "/")]
-    route_prefix: String,
+    /// The path under which everything is served; by default that of --web.external-url
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
+    route_prefix: Option<String>,
+    /// Where people reach the exporter, if a proxy stands before it: in links and lines to copy
+    #[arg(long = "web.external-url", value_name = "URL", value_parser = external_url)]
+    external_url: Option<String>,
     /// What is logged
     #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
     level: LogLevel,
     /// How it is logged
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
     format: LogFormat,
+}
+
+impl Options {
+    /// As Prometheus has it: what stands before the exporter passes the path on.
+    fn route_prefix(&self) -> &str {
+        let external = self.external_url.as_deref().and_then(|url| url.split_once("://"));
+        let path = external.and_then(|(_, rest)| rest.find('/').map(|slash| &rest[slash..]));
+        self.route_prefix.as_deref().or(path).unwrap_or("/")
+    }
+}
+
+fn external_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let ok = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        && text.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"'?#".contains(&b));
+    ok.then(|| text.to_owned()).ok_or_else(|| "write a URL such as https://mon.example.org/mail".to_owned())
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
@@ -51,7 +70,8 @@ pub(super) fn run(options: &Options) -> ExitCode {
             let listeners = listeners(&options.listen)?;
             let tls = door.speaks_tls();
             let app = App::new(&config, Some(&options.config.path))
-                .with_route_prefix(&prefix(&options.route_prefix)?)
+                .with_route_prefix(&prefix(options.route_prefix())?)
+                .with_external_url(options.external_url.as_deref())
                 .with_door(door);
             for listener in &listeners {
                 let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();

@@ -60,6 +60,10 @@ pub struct Site {
     pub settings: ArcSwap<Settings>,
     /// What comes before every path; empty, or `/prefix` without a slash at the end.
     pub route_prefix: String,
+    /// Where people reach the exporter, without a slash at the end; `None`: where they came from.
+    pub external_url: Option<String>,
+    /// Whether people come by HTTPS.
+    pub tls: bool,
     /// What is being written for scrapers.
     pages: metrics::Pages,
     /// How many probes of `/probe` may run.
@@ -77,6 +81,8 @@ impl Site {
             reload,
             settings: ArcSwap::from_pointee(settings),
             route_prefix: String::new(),
+            external_url: None,
+            tls: false,
             pages: metrics::Pages::default(),
             probes: Semaphore::new(MAX_PROBES),
             stop: CancellationToken::new(),

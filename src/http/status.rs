@@ -41,12 +41,16 @@ pub(super) async fn endpoint(site: &Site, request: &Request<'_>, id: &str) -> Re
 /// The address of the exporter as the visitor knows it. A client may say anything in `Host`: only what can
 /// be a host and a port is taken over.
 fn base(site: &Site, request: &Request<'_>) -> String {
+    if let Some(url) = &site.external_url {
+        return url.clone();
+    }
     let plausible = |host: &&str| {
         !host.is_empty()
             && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'[' | b']'))
     };
     let host = request.headers.get(HOST).and_then(|value| value.to_str().ok()).filter(plausible);
-    format!("http://{}{}", host.unwrap_or(ANY_HOST), site.route_prefix)
+    let scheme = if site.tls { "https" } else { "http" };
+    format!("{scheme}://{}{}", host.unwrap_or(ANY_HOST), site.route_prefix)
 }
 
 /// A page that may load and run nothing, and stand in no frame.

@@ -146,9 +146,9 @@ fn headings(html: &mut Html, query: &Query) {
     }
 }
 
-/// A link to an endpoint's page.
-pub(super) fn endpoint_link(html: &mut Html, row: &Row<'_>, text: &str) {
-    html.link(&format!("endpoint/{}", row.history.endpoint.id()), text);
+/// The address of an endpoint's page, seen from the list.
+pub(super) fn address(row: &Row<'_>) -> String {
+    format!("endpoint/{}", row.history.endpoint.id())
 }
 
 /// A cell; on a narrow screen its heading stands in front of it.
@@ -164,8 +164,8 @@ fn below(html: &mut Html, class: &str, text: &str) {
 fn cells(html: &mut Html, row: &Row<'_>, now: SystemTime) {
     cell(html, 0, "state", |html| badge(html, row.state()));
     html.element("th", &[("scope", "row")], |html| {
-        endpoint_link(html, row, row.target().as_str());
-        below(html, "host", &row.history.endpoint.host_and_port());
+        html.element("a", &[("href", &address(row))], |html| html.host(row.target().as_str()));
+        html.element("small", &[("class", "host")], |html| html.host(&row.history.endpoint.host_and_port()));
     });
     let Some(outcome) = row.outcome else {
         html.leaf("td", &[("colspan", "6"), ("class", "muted")], "not probed yet");

@@ -42,6 +42,16 @@ impl Html {
         text.chars().for_each(|c| self.character(c));
     }
 
+    /// A host's name, which may be broken after each dot.
+    pub(super) fn host(&mut self, name: &str) {
+        for (number, label) in name.split_inclusive('.').enumerate() {
+            if number > 0 {
+                self.void("wbr", &[]);
+            }
+            self.text(label);
+        }
+    }
+
     /// The style sheet, which is a part of the program. It holds no `<` and no `&`.
     pub(super) fn style(&mut self, css: &'static str) {
         self.tag("style", &[]);

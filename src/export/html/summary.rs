@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::list::endpoint_link;
+use super::list::address;
 use super::markup::Html;
 use super::query::{Filter, Query};
 use super::row::{Remaining, Row, State, unix};
@@ -186,7 +186,7 @@ fn certificates(html: &mut Html, rows: &[Row<'_>], now: SystemTime) {
     if seen.is_empty() {
         return;
     }
-    html.element("div", &[("class", "card")], |html| {
+    html.element("div", &[("class", "card certificates")], |html| {
         html.leaf("h2", &[], "Certificates ending first");
         html.element("ul", &[("class", "figures")], |html| {
             for (left, row, count) in seen.iter().take(TOP) {
@@ -194,7 +194,7 @@ fn certificates(html: &mut Html, rows: &[Row<'_>], now: SystemTime) {
                     let class = format!("number {}", left.level.as_str());
                     html.leaf("span", &[("class", &class)], &left.text(unix(now)));
                     html.element("span", &[], |html| {
-                        endpoint_link(html, row, row.target().as_str());
+                        html.link(&address(row), row.target().as_str());
                         shown_at(html, row, count - 1);
                     });
                 });
