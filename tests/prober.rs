@@ -74,6 +74,23 @@ async fn the_phase_that_failed_has_its_time_too() {
 }
 
 #[tokio::test]
+async fn a_phase_that_the_server_ends_by_closing_has_its_time_too() {
+    let server = Server::start(Script::of("S: 220 mx\nC: EHLO x\n*sleep 0.3\n*close"), Options::default()).await;
+    let outcome = probe(server.address(), "{security: plain}").await;
+    assert_eq!(verdict(&outcome), "closed in ehlo");
+    assert!(time(&outcome, Phase::Ehlo) >= Duration::from_millis(290));
+}
+
+#[tokio::test]
+async fn a_source_address_uses_its_own_family_only() {
+    let server = Server::start(Script::of(PLAIN), Options::default()).await;
+    let config = host_and_module("mx.example", server.address().port(), "{security: plain, source_address: 127.0.0.1}");
+    let outcome = run(&config, table("mx.example", &["::1", "127.0.0.1"])).await;
+    assert_eq!(verdict(&outcome), "ok");
+    assert!(outcome.findings.passed_over.is_empty());
+}
+
+#[tokio::test]
 async fn what_was_learned_before_tls_is_kept_and_not_judged() {
     let server = Server::start(Script::of(STARTTLS), self_signed().into()).await;
     let module = "{security: starttls, expect: {certificate: any, auth: [PLAIN]}}";

@@ -88,7 +88,12 @@ pub(super) async fn connect(
         // A fair share of what is left, so that dead addresses leave time for a live one.
         run.findings.address = Some(*address);
         let share = run.left() / (addresses.len() - tried) as u32;
-        match attempt(run, connections, *address, share).await? {
+        let attempted = match attempt(run, connections, *address, share).await {
+            // The deadline of the phase and this address's share of it end together.
+            Err(Halt::TimedOut) => Err(no_answer(*address, share)),
+            other => other?,
+        };
+        match attempted {
             Ok(connected) => {
                 run.findings.passed_over.extend(worst.take().map(|(address, failure)| (address, failure.reason)));
                 run.lap(Phase::Connect);
@@ -112,12 +117,17 @@ pub(super) async fn connect(
     Err(failure.map_or(Halt::TimedOut, Halt::Failed))
 }
 
+fn no_answer(address: IpAddr, waited: Duration) -> Failure {
+    Failure::new(Phase::Connect, Reason::Timeout, format!("{address} gave no answer within {}", seconds(waited)))
+}
+
 fn weight(reason: Reason) -> u8 {
     match reason {
         Reason::Refused => 4,
         Reason::Reset => 3,
         Reason::Timeout => 2,
-        Reason::Unreachable => 1,
+        // A fault of our own is no news about the host, but it is more than that one family has no route.
+        Reason::LocalResource => 1,
         _ => 0,
     }
 }
@@ -145,8 +155,7 @@ async fn attempt(
     };
     let tcp = match dialled {
         Err(_) => {
-            let detail = format!("{address} gave no answer within {}", seconds(share));
-            return Ok(Err(Failure::new(Phase::Connect, Reason::Timeout, detail)));
+            return Ok(Err(no_answer(address, share)));
         }
         Ok(Err(error)) => return Ok(Err(refused(error))),
         Ok(Ok(tcp)) => tcp,
@@ -166,10 +175,19 @@ async fn wait_for_place(run: &mut Run, connections: &Connections, address: IpAdd
     if let Some(place) = connections.place_now(address) {
         return Ok(place);
     }
+    let full = || {
+        let detail = format!("other probes kept every connection to {address} that is allowed at once");
+        Halt::Failed(Failure::new(Phase::Connect, Reason::LocalResource, detail))
+    };
+    if run.is_impatient() {
+        let place = run.within(connections.place(address)).await;
+        return place.map_err(|halt| if matches!(halt, Halt::TimedOut) { full() } else { halt })?.ok_or(Halt::Stopped);
+    }
     let began = instant();
-    let place = run.until_stopped(connections.place(address)).await?;
+    let patience = run.endpoint.interval.max(run.endpoint.timeout());
+    let place = run.until_stopped(timeout(patience, connections.place(address))).await?;
     run.leave_out(instant() - began);
-    place.ok_or(Halt::Stopped)
+    place.map_err(|_| full())?.ok_or(Halt::Stopped)
 }
 
 /// Only for the length of a wait; the probe's own clock is in [`super::run`].

@@ -61,7 +61,7 @@ struct Dialogue<'a> {
     session: Session,
     /// The step whose time is running.
     step: Step,
-    /// When the last bytes arrived; `None` before the first.
+    /// When the last read ended; `None` before the first.
     read_at: Option<Instant>,
     /// QUIT has been sent.
     left: bool,
@@ -131,12 +131,12 @@ impl Dialogue<'_> {
         if self.run.is_stopping() {
             self.session.leave_early();
         }
+        self.read_at = Some(self.run.now());
         match read {
             Ok(Ok(0)) => Ok(self.session.end_of_stream()),
             // TLS ended without close_notify: the same as an end of the stream where more was due.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(self.session.end_of_stream()),
             Ok(Ok(length)) => {
-                self.read_at = Some(self.run.now());
                 self.run.findings.transcript.received(self.run.elapsed(), &buffer[..length]);
                 self.session.feed(&buffer[..length]);
                 Ok(self.session.next_action())

@@ -60,10 +60,11 @@ impl Prober {
     /// Probes once. `None` when `stop` came first: the connection was then ended as politely as the
     /// grace allowed, and what was found says nothing about the server.
     pub async fn probe(&self, endpoint: Arc<Endpoint>, stop: &CancellationToken) -> Option<Outcome> {
-        self.probe_where(endpoint, stop, &|_| true).await
+        self.run(Run::start(endpoint, stop.clone()), &|_| true).await
     }
 
-    /// Probes once, at those addresses only that a test lets pass. What a name resolves to is tested, not
+    /// Probes once for somebody who waits: also the wait for a turn at the address counts against the
+    /// deadline. Only those addresses are probed that a test lets pass: what a name resolves to is tested, not
     /// the name, and the addresses tested are those connected to.
     pub async fn probe_where(
         &self,
@@ -71,7 +72,10 @@ impl Prober {
         stop: &CancellationToken,
         allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync),
     ) -> Option<Outcome> {
-        let mut run = Run::start(endpoint, stop.clone());
+        self.run(Run::start(endpoint, stop.clone()).impatient(), allowed).await
+    }
+
+    async fn run(&self, mut run: Run, allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync)) -> Option<Outcome> {
         if let Err(halt) = self.converse(&mut run, allowed).await {
             run.breakdown(halt);
         }
@@ -115,14 +119,18 @@ impl Prober {
         let addresses = answer.map_err(|fault| dns_failure(name, &fault))?.addresses;
         let ipv6 = addresses.iter().filter(|address| address.is_ipv6()).count();
         run.findings.dns = Some(AddressCount { ipv4: addresses.len() - ipv6, ipv6 });
-        let wanted: Vec<IpAddr> =
-            addresses.into_iter().filter(|address| is_wanted(endpoint.family, *address)).collect();
+        let wanted: Vec<IpAddr> = addresses.into_iter().filter(|address| is_wanted(&endpoint, *address)).collect();
         if wanted.is_empty() { Err(dns_failure(name, &DnsFault::NoAddress).into()) } else { Ok(wanted) }
     }
 }
 
-fn is_wanted(family: Family, address: IpAddr) -> bool {
-    match family {
+/// Of the family asked for, and of that of the address we are to connect from.
+fn is_wanted(endpoint: &Endpoint, address: IpAddr) -> bool {
+    let source = endpoint.module.source_address;
+    if source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
+        return false;
+    }
+    match endpoint.family {
         Family::Any => true,
         Family::Ipv4 => address.is_ipv4(),
         Family::Ipv6 => address.is_ipv6(),

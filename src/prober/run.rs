@@ -41,6 +41,8 @@ pub(super) struct Run {
     pub findings: Findings,
     stop: CancellationToken,
     stopping: bool,
+    /// Waiting for a turn counts against the deadline: somebody waits for the answer.
+    impatient: bool,
     /// Set once there is a connection to take leave of.
     connected: bool,
     phase: Phase,
@@ -69,10 +71,21 @@ impl Run {
             findings: Findings::new(wall),
             stop,
             stopping: false,
+            impatient: false,
             connected: false,
             phase: Phase::Resolve,
             clock: Clock { began: now, start: now, mark: now, deadline, phase_deadline: deadline },
         }
+    }
+
+    /// The same probe for somebody who waits for its answer.
+    pub(super) fn impatient(self) -> Self {
+        Self { impatient: true, ..self }
+    }
+
+    /// Whether somebody waits for the answer.
+    pub(super) fn is_impatient(&self) -> bool {
+        self.impatient
     }
 
     /// Begins a phase; its limit counts from the end of the one before.

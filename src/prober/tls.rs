@@ -63,6 +63,8 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
         .ok_or_else(|| Failure::new(Phase::Tls, Reason::Internal, "the server name cannot be asked for in TLS"))?;
     let connect = TlsConnector::from(config).connect(name, Watched::new(tcp, MAX_HANDSHAKE)).into_fallible();
     let result = run.within(connect).await;
+    // What we make of the certificate is no part of the handshake.
+    let at = run.now();
     run.findings.certificate = certificate_facts(run, &recorder.take());
     let mut tls = match result? {
         Ok(tls) => tls,
@@ -71,10 +73,11 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
             if failure.reason == Reason::PlaintextOnTlsPort {
                 run.findings.transcript.received(run.elapsed(), &watched.first);
             }
+            run.lap_at(Phase::Tls, at);
             return Err(failure.into());
         }
     };
-    run.lap(Phase::Tls);
+    run.lap_at(Phase::Tls, at);
     let (watched, connection) = tls.get_mut();
     watched.unwatch();
     let facts = facts(connection);
