@@ -2,7 +2,7 @@
 //! exporter its own figures.
 //!
 //! A reader takes a [`Snapshot`] of shared values and holds no lock while it works with them; a probe that
-//! ends meanwhile replaces the value and waits for nobody. Each endpoint has one writer, its own task.
+//! ends meanwhile replaces the value and waits for nobody.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -139,7 +139,8 @@ impl Snapshot {
     }
 }
 
-type Slots = BTreeMap<EndpointId, ArcSwap<History>>;
+/// A slot stays the same as long as its endpoint does: who writes into it never writes into the void.
+type Slots = BTreeMap<EndpointId, Arc<ArcSwap<History>>>;
 
 /// The memory. Shared by the scheduler, which writes, and every reader.
 #[derive(Default)]
@@ -154,22 +155,25 @@ impl Store {
     pub fn retain(&self, endpoints: &[Arc<Endpoint>]) {
         let old = self.slots.load();
         let slots = endpoints.iter().map(|endpoint| {
-            let mut history = History::new(endpoint.clone());
-            if let Some(slot) = old.get(&endpoint.id()) {
-                history = History { endpoint: endpoint.clone(), ..History::clone(&slot.load()) };
-            }
-            (endpoint.id(), ArcSwap::from_pointee(history))
+            let slot = old.get(&endpoint.id()).cloned();
+            let slot = slot.unwrap_or_else(|| Arc::new(ArcSwap::from_pointee(History::new(endpoint.clone()))));
+            slot.rcu(|history| History { endpoint: endpoint.clone(), ..History::clone(history) });
+            (endpoint.id(), slot)
         });
         self.slots.store(Arc::new(slots.collect()));
     }
 
-    /// Remembers an outcome; one of an endpoint that is no longer wanted is dropped.
-    pub fn record(&self, outcome: Outcome) {
-        let slots = self.slots.load();
-        let Some(slot) = slots.get(&outcome.endpoint.id()) else { return };
-        let mut history = History::clone(&slot.load());
-        history.add(Arc::new(outcome));
-        slot.store(Arc::new(history));
+    /// Remembers an outcome, and gives it back to be shown; one of an endpoint that is no longer wanted is not kept.
+    pub fn record(&self, outcome: Outcome) -> Arc<Outcome> {
+        let outcome = Arc::new(outcome);
+        if let Some(slot) = self.slots.load().get(&outcome.endpoint.id()) {
+            slot.rcu(|history| {
+                let mut history = History::clone(history);
+                history.add(outcome.clone());
+                history
+            });
+        }
+        outcome
     }
 
     /// A probe begins; it has ended when the guard is dropped.

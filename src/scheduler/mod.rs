@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +32,7 @@ const STOP: Duration = Duration::from_secs(5);
 pub struct Scheduler {
     shared: Shared,
     running: HashMap<EndpointId, Running>,
+    max_concurrent_probes: usize,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -58,14 +59,18 @@ impl Scheduler {
         Self {
             shared: Shared { prober, store, places },
             running: HashMap::new(),
+            max_concurrent_probes,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
     }
 
     /// From now on at most so many probes run at once.
-    pub fn set_max_concurrent_probes(&self, most: usize) {
-        self.shared.places.store(Arc::new(Semaphore::new(most)));
+    pub fn set_max_concurrent_probes(&mut self, most: usize) {
+        if most != self.max_concurrent_probes {
+            self.max_concurrent_probes = most;
+            self.shared.places.store(Arc::new(Semaphore::new(most)));
+        }
     }
 
     /// From now on probes these endpoints and no others. One that stays keeps its schedule, also when its
@@ -141,9 +146,9 @@ async fn turn(shared: &Shared, endpoint: &Arc<Endpoint>, plan: &Plan, due: Insta
     if plan.is_stale(now() - due) {
         return Turn::Skipped(Skip::Late);
     }
-    // The place is waited for no longer than until the next tick.
+    // The place is waited for until shortly before the next tick, which then has its own turn.
     let place: OwnedSemaphorePermit = tokio::select! {
-        place = timeout(endpoint.interval, shared.places.load_full().acquire_owned()) => match place {
+        place = timeout_at(due + endpoint.interval.mul_f64(0.9), shared.places.load_full().acquire_owned()) => match place {
             Ok(Ok(place)) => place,
             Ok(Err(_)) => return Turn::Stopped,
             Err(_) => return Turn::Skipped(Skip::Capacity),
@@ -178,8 +183,8 @@ async fn finish(shared: &Shared, endpoint: &Arc<Endpoint>, probe: JoinHandle<boo
 async fn probe(shared: Shared, endpoint: Arc<Endpoint>, lateness: Duration, stop: CancellationToken) -> bool {
     let _in_flight = shared.store.probe_begins(lateness);
     let Some(outcome) = shared.prober.probe(endpoint, &stop).await else { return false };
+    let outcome = shared.store.record(outcome);
     log(&outcome);
-    shared.store.record(outcome);
     true
 }
 
