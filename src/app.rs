@@ -16,7 +16,7 @@ use crate::dns::Resolver;
 use crate::door::Door;
 use crate::http::{self, Settings, Site};
 use crate::prober::Prober;
-use crate::reload::{Handle, Reloader};
+use crate::reload::{Handle, Reload, Reloader};
 use crate::scheduler::Scheduler;
 use crate::store::Store;
 
@@ -107,7 +107,7 @@ impl App {
                 }
                 Err(why) => Err(why.clone()),
             };
-            report(&self.store, &reload.config);
+            report(&self.store, &reload);
             reload.done(answer);
         }
         tokio::join!(self.scheduler.stop(), servers.wait());
@@ -115,10 +115,12 @@ impl App {
 }
 
 /// Tells metrics and log what came of a reload.
-fn report(store: &Store, loaded: &Result<Config, String>) {
-    match loaded {
+fn report(store: &Store, reload: &Reload) {
+    match &reload.config {
         Ok(config) => {
-            store.config_loaded(Some(wall_clock()));
+            if reload.is_whole {
+                store.config_loaded(Some(wall_clock()));
+            }
             tracing::info!(endpoints = config.endpoints.len(), "configuration loaded");
             config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }

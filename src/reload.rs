@@ -3,7 +3,7 @@
 //! An invalid configuration changes nothing: the old one stays whole, and the log and the metrics say so.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -12,6 +12,9 @@ use crate::config::{Config, Fingerprint, Problem};
 
 /// How often the other files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How far a file's time may lie behind the clock: file systems count in ticks of their own.
+const CLOCKS: Duration = Duration::from_millis(50);
 
 /// What a reload came to: how many endpoints there are now, or what is wrong, a line each.
 pub type Answer = Result<usize, String>;
@@ -37,6 +40,10 @@ pub struct Reloader {
     requests: mpsc::Receiver<oneshot::Sender<Answer>>,
     looks: Interval,
     seen: Fingerprint,
+    /// The main file was wrong when it was last read.
+    main_is_wrong: bool,
+    /// The files of what was loaded last and is not yet in force.
+    loaded: Fingerprint,
     current: Config,
 }
 
@@ -44,6 +51,8 @@ pub struct Reloader {
 pub struct Reload {
     /// What was loaded, or what is wrong.
     pub config: Result<Config, String>,
+    /// All that is configured is in it. Not so when the main file was wrong and only other files were read again.
+    pub is_whole: bool,
     waiting: Option<oneshot::Sender<Answer>>,
 }
 
@@ -64,7 +73,10 @@ impl Reloader {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let seen = current.watched.look();
-        (Self { path, requests, looks, seen, current }, Handle(sender))
+        (
+            Self { path, requests, looks, seen, loaded: Fingerprint::none(), main_is_wrong: false, current },
+            Handle(sender),
+        )
     }
 
     /// Waits for the next reason, and loads.
@@ -73,7 +85,8 @@ impl Reloader {
             tokio::select! {
                 Some(waiting) = self.requests.recv() => {
                     let config = self.load(|current, path| current.load_again(&path)).await;
-                    return Reload { config, waiting: Some(waiting) };
+                    self.main_is_wrong = config.is_err();
+                    return Reload { config, is_whole: true, waiting: Some(waiting) };
                 }
                 _ = self.looks.tick() => {
                     let watched = self.current.watched.clone();
@@ -82,7 +95,7 @@ impl Reloader {
                     if seen != self.seen {
                         self.seen = seen;
                         let config = self.load(|current, path| current.load_other_files(&path)).await;
-                        return Reload { config, waiting: None };
+                        return Reload { config, is_whole: !self.main_is_wrong, waiting: None };
                     }
                 }
             }
@@ -91,23 +104,36 @@ impl Reloader {
 
     /// The configuration is in force.
     pub fn accept(&mut self, config: Config) {
-        self.seen = config.watched.look();
+        self.seen = std::mem::replace(&mut self.loaded, Fingerprint::none());
         self.current = config;
     }
 
-    /// Files are read where waiting for a disk disturbs no probe.
+    /// Files are read where waiting for a disk disturbs no probe. One that was changed while it was being read may
+    /// have been read by half: it is looked at again.
     async fn load(
-        &self,
+        &mut self,
         load: impl FnOnce(&Config, PathBuf) -> Result<Config, Vec<Problem>> + Send + 'static,
     ) -> Result<Config, String> {
         let Some(path) = self.path.clone() else {
             return Err("there is no configuration file to load again".into());
         };
-        let current = self.current.clone();
+        let (current, began) = (self.current.clone(), wall_clock() - CLOCKS);
         let lines = |problems: Vec<Problem>| problems.iter().map(|p| format!("{p}\n")).collect::<String>();
-        match tokio::task::spawn_blocking(move || load(&current, path)).await {
-            Ok(loaded) => loaded.map_err(lines),
-            Err(_) => Err("loading broke down; the log has the place\n".into()),
-        }
+        let work = move || {
+            let config = load(&current, path)?;
+            let seen = config.watched.look();
+            Ok((if seen.is_newer_than(began) { Fingerprint::none() } else { seen }, config))
+        };
+        let (seen, config) = match tokio::task::spawn_blocking(work).await {
+            Ok(loaded) => loaded.map_err(lines)?,
+            Err(_) => return Err("loading broke down; the log has the place\n".into()),
+        };
+        self.loaded = seen;
+        Ok(config)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "compared with the times of files")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }

@@ -16,6 +16,18 @@ pub struct Watched {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
 
+impl Fingerprint {
+    /// Something that no look is equal to.
+    pub fn none() -> Self {
+        Self(vec![(PathBuf::new(), None)])
+    }
+
+    /// Whether a file was changed at this time or later.
+    pub fn is_newer_than(&self, time: SystemTime) -> bool {
+        self.0.iter().any(|(_, seen)| seen.is_some_and(|(modified, _)| modified >= time))
+    }
+}
+
 impl Watched {
     /// Looks at all files. Two looks that differ mean that something has changed.
     pub fn look(&self) -> Fingerprint {
