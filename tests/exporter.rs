@@ -188,7 +188,7 @@ async fn gzip_for_those_who_ask() {
         flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
         assert!(text.contains("mail_probe_success{") && text.len() > 4 * body.len());
     }
-    for refused in ["", "Accept-Encoding: br, gzip;q=0\r\n"] {
+    for refused in ["", "Accept-Encoding: br, gzip;q=0\r\n", "Accept-Encoding: gzip;q=0, *\r\n"] {
         let (head, body) = get_bytes(&exporter, refused).await;
         assert!(!head.contains("content-encoding") && body.starts_with(b"# HELP"), "{head}");
     }

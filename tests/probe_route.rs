@@ -161,6 +161,32 @@ async fn a_target_of_the_configuration_may_always_be_probed() {
 }
 
 #[tokio::test]
+async fn many_who_ask_for_one_slow_host_are_answered_in_time() {
+    let server = Server::start(Script::of("*idle"), Options::default()).await;
+    let port = server.address().port();
+    let exporter = std::sync::Arc::new(exporter(&[port], "").await);
+    let began = Instant::now();
+    let probes: Vec<_> = (0..12)
+        .map(|_| {
+            let (exporter, path) = (exporter.clone(), format!("/probe?target=127.0.0.1:{port}&module=clear"));
+            tokio::spawn(
+                async move { exporter.request("GET", &path, "X-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n").await },
+            )
+        })
+        .collect();
+    let mut reasons = std::collections::BTreeMap::new();
+    for probe in probes {
+        let answer = probe.await.unwrap();
+        assert_eq!(answer.status, 200);
+        let info = answer.samples("mail_probe_failure_info{")[0].to_owned();
+        *reasons.entry(if info.contains("local_resource") { "local_resource" } else { "timeout" }).or_insert(0) += 1;
+    }
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    // Who comes to a turn meets the silence, the others are told that there was none.
+    assert!(reasons["local_resource"] >= 1 && reasons["timeout"] >= 2, "{reasons:?}");
+}
+
+#[tokio::test]
 async fn credentials_are_for_configured_hosts_only() {
     let client = Authority::new("CA").issue(&Leaf::new("probe.example.org", SystemTime::now()));
     let (cert, key) = (file("c.pem", &client.certificate_pem), file("k.pem", &client.key_pem));

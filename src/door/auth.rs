@@ -24,6 +24,9 @@ use tokio::time::timeout;
 use super::Refusal;
 use crate::config::web::PasswordHash;
 
+/// How many may wait for their turn; beyond, a guess is refused at once.
+const QUEUE: usize = 32;
+
 /// How long a request may wait for its password's turn; Prometheus gives up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -33,6 +36,8 @@ pub(super) struct Guests {
     known: Known,
     /// One hash at a time.
     turn: Arc<Semaphore>,
+    /// Those who wait for their turn.
+    queue: Semaphore,
     /// Chooses whose hash an unknown name costs.
     decoys: RandomState,
 }
@@ -53,7 +58,13 @@ impl Guests {
     /// `users` must not be empty.
     pub(super) fn new(users: BTreeMap<String, PasswordHash>) -> Result<Self, String> {
         let known = Known::new().ok_or("this system has no random numbers to give")?;
-        Ok(Self { users, known, turn: Arc::new(Semaphore::new(1)), decoys: RandomState::new() })
+        Ok(Self {
+            users,
+            known,
+            turn: Arc::new(Semaphore::new(1)),
+            queue: Semaphore::new(QUEUE),
+            decoys: RandomState::new(),
+        })
     }
 
     pub(super) fn users(&self) -> &BTreeMap<String, PasswordHash> {
@@ -66,6 +77,7 @@ impl Guests {
         if self.known.has(&given.user, &digest) {
             return Ok(());
         }
+        let Ok(_waiting) = self.queue.try_acquire() else { return Err(Refusal::busy()) };
         let turn = timeout(PATIENCE, self.turn.clone().acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(Refusal::busy()) };
         // Somebody with the same password may have been before us.

@@ -21,7 +21,7 @@ use crate::config::web::Tls;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// What someone is told who forgot the `s` of `https`.
-const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Connection: close\r\n\r\n400: HTTPS is spoken here: write https:// before the address\n";
 
 /// What rustls needs to know.

@@ -24,13 +24,15 @@ pub(super) struct Written {
 /// Answers with what `write` writes.
 pub(super) async fn answer(request: &Request<'_>, write: impl FnOnce() -> Written + Send + 'static) -> Response {
     let compressed = compress::is_wanted(request);
+    // Held by the work itself: a client that hangs up does not make room for another meanwhile. The semaphore is
+    // never closed; were it, the answer would only be written at once.
+    let place = PLACES.acquire().await.ok();
     let work = move || {
+        let _place = place;
         let Written { status, content_type, body } = write();
         let body = if compressed { compress::gzip(body.as_bytes()) } else { body.into_bytes() };
         respond(status, content_type, body)
     };
-    // It is never closed; were it, the answer would only be written at once.
-    let _place = PLACES.acquire().await.ok();
     match tokio::task::spawn_blocking(work).await {
         Ok(response) => compress::encoded(response, compressed),
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "500: the answer could not be written; see the log\n"),

@@ -11,13 +11,18 @@ use super::routes::Request;
 
 /// Whether the client takes gzip.
 pub(super) fn is_wanted(request: &Request<'_>) -> bool {
-    let values = request.headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let refused = parts.filter_map(|part| part.strip_prefix("q=")).any(|q| q.parse() == Ok(0.0));
-        (name.eq_ignore_ascii_case("gzip") || name == "*") && !refused
-    })
+    let values = || request.headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let codings = || values().flat_map(|value| value.split(','));
+    let wanted = |wanted: &str| {
+        codings().find_map(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            let is_it = parts.next().unwrap_or_default().eq_ignore_ascii_case(wanted);
+            let refused = parts.filter_map(|part| part.strip_prefix("q=")).any(|q| q.parse() == Ok(0.0));
+            is_it.then_some(!refused)
+        })
+    };
+    // What is said of gzip itself counts before what is said of any coding.
+    wanted("gzip").or_else(|| wanted("*")).unwrap_or(false)
 }
 
 /// Compresses, fast rather than well.

@@ -2,7 +2,7 @@
 //! that idle clients, however many, can never keep a scrape out.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,8 @@ pub(super) struct Lobby {
     most: usize,
     /// In the order of arrival.
     guests: Mutex<BTreeMap<u64, Arc<Guest>>>,
+    /// Counts arrivals and services.
+    events: Arc<AtomicU64>,
 }
 
 /// One connection.
@@ -19,6 +21,9 @@ pub(super) struct Guest {
     number: u64,
     /// Requests being answered.
     served: AtomicUsize,
+    /// When it came or was last served, as the number of that event.
+    last: AtomicU64,
+    events: Arc<AtomicU64>,
     /// Tells it to leave.
     pub leave: CancellationToken,
 }
@@ -34,20 +39,27 @@ pub(super) struct Service(Arc<Guest>);
 
 impl Lobby {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, guests: Mutex::default() })
+        Arc::new(Self { most, guests: Mutex::default(), events: Arc::default() })
     }
 
     /// Lets one more in. `None` when the house is full of people being served.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Place> {
         let mut guests = self.guests();
         if guests.len() >= self.most {
-            let idle = guests.values().find(|guest| guest.served.load(Ordering::Relaxed) == 0)?.number;
+            let idle = guests.values().filter(|guest| guest.served.load(Ordering::Relaxed) == 0);
+            let idle = idle.min_by_key(|guest| guest.last.load(Ordering::Relaxed))?.number;
             if let Some(guest) = guests.remove(&idle) {
                 guest.leave.cancel();
             }
         }
         let number = guests.last_key_value().map_or(0, |(last, _)| last + 1);
-        let guest = Arc::new(Guest { number, served: AtomicUsize::new(0), leave: CancellationToken::new() });
+        let guest = Arc::new(Guest {
+            number,
+            served: AtomicUsize::new(0),
+            last: AtomicU64::new(self.events.fetch_add(1, Ordering::Relaxed)),
+            events: self.events.clone(),
+            leave: CancellationToken::new(),
+        });
         guests.insert(number, guest.clone());
         Some(Place { lobby: self.clone(), guest })
     }
@@ -67,6 +79,7 @@ impl Guest {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        self.0.last.store(self.0.events.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         self.0.served.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -95,10 +108,12 @@ mod tests {
         assert!(second.guest.leave.is_cancelled() && !first.guest.leave.is_cancelled());
         let also_busy = third.guest.serve();
         assert!(lobby.enter().is_none(), "all are being served");
-        drop((busy, also_busy));
+        // The first one was served last: it is the third that has waited longer.
+        drop(also_busy);
+        drop(busy);
         drop(second);
         let fourth = lobby.enter().unwrap();
-        assert!(first.guest.leave.is_cancelled());
+        assert!(third.guest.leave.is_cancelled() && !first.guest.leave.is_cancelled());
         drop((first, third, fourth));
         assert!(lobby.guests().is_empty());
     }

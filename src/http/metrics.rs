@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::header::ACCEPT;
+use tokio::sync::Semaphore;
 
 use super::Site;
 use super::accept::Format;
@@ -25,7 +26,10 @@ pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
 /// Writes them where that disturbs no probe. `None` if that broke down.
 async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<u8>> {
     let (store, histograms) = (site.store.clone(), site.settings.load().histograms);
+    // Held by the work itself: a client that hangs up does not make room for another page meanwhile.
+    let place = WRITERS.acquire().await.ok()?;
     let write = move || {
+        let _place = place;
         let snapshot = store.snapshot();
         let body = match format {
             Format::Protobuf => prometheus::protobuf(&snapshot, histograms),
@@ -36,6 +40,9 @@ async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<u8>>
     };
     tokio::task::spawn_blocking(write).await.ok()
 }
+
+/// How many pages are written at once.
+static WRITERS: Semaphore = Semaphore::const_new(2);
 
 /// The pages of each format, plain and compressed.
 #[derive(Default)]

@@ -41,7 +41,7 @@ pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
         Err(refusal) => return refusal.answer(),
     };
     let Ok(_place) = site.probes.try_acquire() else {
-        let text = "503: as many probes as allowed are running; try again, or raise max_concurrent_probes\n";
+        let text = "503: as many probes as allowed are running; try again\n";
         return plain(StatusCode::SERVICE_UNAVAILABLE, text);
     };
     let refused = AtomicBool::new(false);

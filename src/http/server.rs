@@ -26,7 +26,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD: usize = 32 * 1024;
 
 /// How long a connection may stay open in all: a client that never reads ends here.
-const MAX_LIFETIME: Duration = Duration::from_secs(600);
+const MAX_LIFETIME: Duration = Duration::from_secs(300);
 
 /// How long requests under way get when the exporter stops.
 const GRACE: Duration = Duration::from_secs(1);
@@ -104,14 +104,17 @@ fn service(
     Future = impl Future<Output = Result<respond::Response, Infallible>> + Send,
 > {
     service_fn(move |request| {
-        let (site, door, being_served) = (site.clone(), door.clone(), guest.serve());
+        let (site, door, guest) = (site.clone(), door.clone(), guest.clone());
         async move {
             let mut response = match door.check(request.headers()).await {
-                Ok(()) => routes::answer(&site, request.method(), request.uri(), request.headers()).await,
+                Ok(()) => {
+                    // Whoever has not shown a right password is not being served.
+                    let _served = guest.serve();
+                    routes::answer(&site, request.method(), request.uri(), request.headers()).await
+                }
                 Err(refusal) => refuse(refusal),
             };
             door.decorate(response.headers_mut());
-            drop(being_served);
             Ok(response)
         }
     })

@@ -22,9 +22,10 @@ impl Shared {
     /// A page that was begun after this call: one that another has written, or a new one.
     pub(super) async fn page<F: Future<Output = Option<Vec<u8>>>>(&self, write: impl FnOnce() -> F) -> Option<Bytes> {
         let arrived = self.begun.load(Ordering::SeqCst);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let waiting = Waiting::new(&self.waiting);
         let mut last = self.last.lock().await;
-        let others = self.waiting.fetch_sub(1, Ordering::SeqCst) > 1;
+        drop(waiting);
+        let others = self.waiting.load(Ordering::SeqCst) > 0;
         let page = match last.take() {
             Some((number, page)) if number > arrived => {
                 *last = others.then(|| (number, page.clone()));
@@ -38,6 +39,22 @@ impl Shared {
         };
         *last = (self.waiting.load(Ordering::SeqCst) > 0).then(|| page.clone());
         Some(page.1)
+    }
+}
+
+/// One who waits, also if it goes away meanwhile.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
