@@ -17,7 +17,8 @@ pub(super) const MAX_FILE: u64 = 16 * 1024 * 1024;
 pub(super) enum Node {
     /// Nothing, `~` or `null`.
     Null,
-    /// A scalar, as text, whatever YAML takes it for: `1.2` and `"1.2"` are the same.
+    /// A scalar, as text, whatever YAML takes it for: `1.2` and `"1.2"` are the same. A number is written anew, so
+    /// that `1.10` without quotes is `1.1`.
     Scalar(String),
     /// A list.
     List(Vec<Node>),

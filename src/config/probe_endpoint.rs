@@ -1,6 +1,6 @@
 //! What `/probe` may be asked for: it must serve Prometheus without serving as a port scanner.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -85,14 +85,28 @@ fn is_own(address: IpAddr) -> bool {
         IpAddr::V4(v4) => {
             v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast() || v4.is_multicast()
                 || v4.octets()[0] == 0
-                // Metadata services outside 169.254.0.0/16: Alibaba's and Oracle's.
-                || [[100, 100, 100, 200], [192, 0, 0, 192]].contains(&v4.octets())
+                // Metadata services outside 169.254.0.0/16: Alibaba's, Oracle's and Azure's.
+                || [[100, 100, 100, 200], [192, 0, 0, 192], [168, 63, 129, 16]].contains(&v4.octets())
         }
         IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()
-                // fd00:ec2::254, Amazon's metadata service.
-                || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+            embedded(v6).is_some_and(|v4| is_own(v4.into()))
+                || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()
+                // The metadata services of Amazon and Google.
+                || [[0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]].contains(&v6.segments())
         }
+    }
+}
+
+/// The IPv4 address that an IPv6 address leads to on a network with a translator.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let words = address.segments();
+    let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match words {
+        // NAT64 (RFC 6052, RFC 8215), and the form that RFC 4291 §2.5.5.1 gave up.
+        [0x64, 0xff9b, _, _, _, _, high, low] | [0, 0, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
+        // 6to4 (RFC 3056).
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        _ => None,
     }
 }
 
@@ -125,6 +139,10 @@ mod tests {
             "255.255.255.255",
             "100.100.100.200",
             "fd00:ec2::254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
+            "::127.0.0.1",
+            "168.63.129.16",
         ] {
             assert!(!rules.address(&host("mx.example"), own.parse().unwrap()), "{own}");
         }
