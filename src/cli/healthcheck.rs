@@ -43,7 +43,8 @@ fn status(url: &str) -> io::Result<u16> {
     #[expect(clippy::disallowed_methods, reason = "asks the exporter itself, never a target")]
     let mut tcp = TcpStream::connect_timeout(&address, PATIENCE)?;
     tcp.set_read_timeout(Some(PATIENCE))?;
-    write!(tcp, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    tcp.write_all(request.as_bytes())?;
     let mut head = [0; 12];
     tcp.read_exact(&mut head)?;
     let digits = head.strip_prefix(b"HTTP/1.1 ").and_then(|digits| std::str::from_utf8(digits).ok());

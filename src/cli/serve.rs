@@ -163,9 +163,9 @@ async fn obey_signals(stop: CancellationToken, reload: Handle) {
             _ = hang_up.recv() => drop(reload.reload().await),
         }
     }
-    tracing::info!("stopping");
     systemd::stopping();
     stop.cancel();
+    tracing::info!("stopping");
 }
 
 #[cfg(not(unix))]
