@@ -70,7 +70,9 @@ pub fn judge(
         add(Invalid::HostMismatch, mismatch(leaf, host));
     }
     for (position, facts) in certificates.iter().filter_map(|c| c.facts.as_ref()).enumerate() {
-        if let Some(weakness) = facts.weak {
+        // A root that is sent along is trusted for what it is, not for its key.
+        let is_root = position > 0 && facts.self_issued;
+        if let Some(weakness) = facts.weak.filter(|_| !is_root) {
             add(Invalid::Weak, weak(position, facts, weakness));
         }
     }
