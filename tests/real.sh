@@ -10,9 +10,10 @@ dir=$(mktemp -d /tmp/mail-real.XXXXXX)
 stop() {
     for part in servers prometheus blackbox; do tests/real/$part.sh stop "$dir" || true; done
 }
-trap 'stop; rm -rf "$dir"' EXIT
+trap 'status=$?; stop; if ((status)); then tail -n 40 "$dir"/logs/*.log >&2 || true; fi; rm -rf "$dir"' EXIT
 
 tests/real/tools.sh "$dir"
 tests/real/kubernetes.sh "$dir"
 tests/real/servers.sh start "$dir"
-REAL_DIR=$dir cargo test --test real --test real_web --test real_page --test demo --test real_shard --test systemd -- --ignored --test-threads=1 "$@"
+cargo build --locked --example demo
+REAL_DIR=$dir cargo test --locked --test real --test real_web --test real_page --test demo --test real_shard --test systemd -- --ignored --test-threads=1 "$@"

@@ -7,4 +7,5 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 prepare "$1"
-apt_install openssl swaks prometheus prometheus-blackbox-exporter systemd chromium
+# swaks has TLS only with Net::SSLeay, which it does not insist on.
+apt_install openssl swaks libnet-ssleay-perl prometheus prometheus-blackbox-exporter systemd chromium
