@@ -14,6 +14,8 @@ start() {
     prepare "$1"
     ports_free $PROMETHEUS
     apt_install prometheus
+    # What an earlier one has scraped is not to be found again.
+    rm -rf "$dir/prometheus"
     mkdir -p "$dir/prometheus"
     cat >"$dir/prometheus/prometheus.yml" <<END
 global:
