@@ -119,7 +119,7 @@ pub struct Exporter {
     pub loaded: Option<SystemTime>,
     /// Whether the last attempt to load it succeeded.
     pub load_successful: bool,
-    /// The process; `None` where the system does not tell.
+    /// The process; `None` where nobody has asked the system, or it does not tell.
     pub process: Option<Process>,
 }
 
@@ -207,7 +207,6 @@ impl Store {
         let mut exporter = self.own().clone();
         exporter.endpoints = endpoints.len();
         exporter.in_flight = self.in_flight.load(Ordering::Relaxed);
-        exporter.process = Process::read();
         Snapshot { endpoints, exporter }
     }
 

@@ -26,7 +26,11 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("scheduler", &["phase", "endpoint", "outcome", "prober", "store"], &["hyper", "rustls", "serde"]),
     ("reload", &["config"], &["hyper", "clap"]),
     ("door", &["config"], &["serde", "prometheus_client", "hyper_util", "clap"]),
-    ("http", &["config", "door", "endpoint", "export", "outcome", "prober", "reload", "store"], &["rustls", "mail::"]),
+    (
+        "http",
+        &["config", "door", "endpoint", "export", "outcome", "prober", "process", "reload", "store"],
+        &["rustls", "mail::"],
+    ),
     ("app", &["reload", "config", "dns", "door", "endpoint", "http", "prober", "scheduler", "store"], &["clap"]),
     (
         "cli",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::DEFAULT_INTERVAL;
-use super::modules::first_port;
+pub use super::modules::first_port;
 use crate::cert::name::ServerName;
 use crate::endpoint::{Endpoint, Family, Module};
 
@@ -23,11 +23,6 @@ pub fn host_and_port(text: &str) -> Result<(ServerName, Option<u16>), String> {
 /// The name to ask for in TLS and to verify.
 pub fn server_name(text: &str) -> Result<ServerName, String> {
     ServerName::parse(text)
-}
-
-/// The port a built-in module is first of all for.
-pub fn port_of(module: &str) -> Option<u16> {
-    first_port(module)
 }
 
 /// An endpoint whose target is its host.

@@ -38,7 +38,7 @@ pub fn by_port(port: u16) -> Option<&'static str> {
 }
 
 /// The port that a built-in module is first of all for.
-pub(super) fn first_port(module: &str) -> Option<u16> {
+pub fn first_port(module: &str) -> Option<u16> {
     BUILT_IN.iter().find(|(name, ..)| *name == module).and_then(|(_, _, ports)| ports.first().copied())
 }
 

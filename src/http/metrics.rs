@@ -11,6 +11,7 @@ use super::respond::{Response, plain, respond};
 use super::routes::Request;
 use super::shared::Shared;
 use crate::export::{openmetrics, prometheus};
+use crate::process::Process;
 
 /// All families in the format that the scraper wants.
 pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
@@ -30,7 +31,8 @@ async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<u8>>
     let place = WRITERS.acquire().await.ok()?;
     let write = move || {
         let _place = place;
-        let snapshot = store.snapshot();
+        let mut snapshot = store.snapshot();
+        snapshot.exporter.process = Process::read();
         let body = match format {
             Format::Protobuf => prometheus::protobuf(&snapshot, histograms),
             Format::OpenMetrics => prometheus::openmetrics(&snapshot, histograms).into_bytes(),

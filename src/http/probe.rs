@@ -124,7 +124,7 @@ impl Asked {
         let (host, port) = adhoc::host_and_port(target).map_err(bad)?;
         let wanted = one("module")?;
         let port = port
-            .or_else(|| wanted.and_then(adhoc::port_of))
+            .or_else(|| wanted.and_then(adhoc::first_port))
             .ok_or_else(|| bad(format!("{target:?} has no port: write {target}:587, or name a module that has one")))?;
         let module = wanted.or_else(|| by_port(port)).ok_or_else(|| {
             bad(format!(

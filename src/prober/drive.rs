@@ -37,6 +37,7 @@ pub(super) async fn dialogue(run: &mut Run, stream: Stream) -> Result<(), Halt> 
         Dialogue { run, stream: Some(stream), session, step: Step::Greeting, read_at: None, left: false };
     let result = dialogue.talk().await;
     dialogue.close().await;
+    dialogue.run.findings.smtp = dialogue.session.into_facts();
     result
 }
 
@@ -72,7 +73,6 @@ impl Dialogue<'_> {
         self.run.enter(Phase::Banner);
         let mut action = self.session.next_action();
         loop {
-            self.run.findings.smtp.clone_from(self.session.facts());
             self.keep_time();
             action = match action {
                 Action::Send(command) => self.send(&command).await?,

@@ -192,11 +192,6 @@ impl Session {
     }
 
     /// What has been learned.
-    pub fn facts(&self) -> &Facts {
-        &self.facts
-    }
-
-    /// Gives the facts away.
     pub fn into_facts(self) -> Facts {
         self.facts
     }
