@@ -29,6 +29,9 @@ const EXPECTED: &[(&str, &str)] = &[
     ("blocklisted        127.0.0.1:24025", "permanent_reply in banner"),
     ("silent             127.0.0.1:25025", "timeout in banner"),
     ("refused            127.0.0.1:31587", "refused in connect"),
+    ("renews             127.0.0.1:22525", "✔"),
+    ("stripped-at-times  127.0.0.1:23525", "✔"),
+    ("busy-at-times      127.0.0.1:24525", "✔"),
 ];
 
 #[test]

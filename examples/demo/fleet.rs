@@ -45,6 +45,17 @@ const FLEET: &[Row] = &[
     ("blocklisted", 24025, "mx3.example.com", Some(BLOCKED), Tls::None),
     ("silent", 25025, "mx4.example.com", Some(SILENCE), Tls::None),
     ("refused", 31587, "mx5.example.com", None, Tls::None),
+    ("renews", 22525, "smtp.example.net", Some(POSTFIX_SUBMISSION), Tls::Good),
+    ("stripped-at-times", 23525, "smtp.branch.example.org", Some(POSTFIX_SUBMISSION), Tls::Good),
+    ("busy-at-times", 24525, "smtp.cloud.example.net", Some(EXIM_SUBMISSION), Tls::Good),
+];
+
+/// Servers that change while the demo runs: a target of [`FLEET`], for how many seconds it stays as it is,
+/// and what it is then for as long, again and again.
+const CHANGES: &[(&str, u64, &str, Tls)] = &[
+    ("renews", 90, POSTFIX_SUBMISSION, Tls::Good),
+    ("stripped-at-times", 60, WITHOUT_STARTTLS, Tls::None),
+    ("busy-at-times", 40, TOO_MANY, Tls::None),
 ];
 
 /// How a server does TLS, and what its certificate is worth.
@@ -67,7 +78,8 @@ enum Tls {
 
 /// The servers, up until dropped.
 pub(super) struct Fleet {
-    servers: Vec<Server>,
+    servers: Vec<(&'static str, Server)>,
+    certificates: Certificates,
 }
 
 impl Fleet {
@@ -78,21 +90,47 @@ impl Fleet {
         let certificates = Certificates::new();
         write(ca_file, &certificates.root.pem())?;
         let mut servers = Vec::new();
-        for (_, port, host, dialogue, tls) in FLEET {
+        for (target, port, host, dialogue, tls) in FLEET {
             if let Some(dialogue) = dialogue {
-                let script = Script::of(&dialogue.replace("HOST", host));
                 let bind = Some(SocketAddr::from((HERE, *port)));
                 let options = Options { tls: certificates.of(host, *tls), bind, forget: true, ..Options::default() };
-                servers.push(Server::start(script, options).await);
+                servers.push((*target, Server::start(script(dialogue, host), options).await));
             }
         }
-        Ok(Self { servers })
+        Ok(Self { servers, certificates })
+    }
+
+    /// Lets the servers of [`CHANGES`] change, for as long as it is polled.
+    pub(super) async fn live(&self) {
+        for second in 1_u64.. {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            for (target, every, dialogue, tls) in CHANGES {
+                if second % every == 0 {
+                    self.change(target, (second / every % 2 == 1).then_some((*dialogue, *tls)));
+                }
+            }
+        }
+    }
+
+    /// From the next client on, a server is what it is now, or again what it was at first.
+    fn change(&self, target: &str, now: Option<(&str, Tls)>) {
+        let first = FLEET.iter().find(|(name, ..)| *name == target);
+        let server = self.servers.iter().find(|(name, _)| *name == target);
+        if let (Some((.., host, Some(dialogue), tls)), Some((_, server))) = (first, server) {
+            let (dialogue, tls) = now.unwrap_or((dialogue, *tls));
+            server.change(script(dialogue, host), self.certificates.of(host, tls));
+        }
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.servers.len()
     }
+}
+
+/// What a server says, with its own name in it.
+fn script(dialogue: &str, host: &str) -> Script {
+    Script::of(&dialogue.replace("HOST", host))
 }
 
 /// Holds a configuration against the fleet: they must have the same targets and ports.
@@ -132,20 +170,20 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 struct Certificates {
     root: Authority,
     issuing: Authority,
-    now: SystemTime,
 }
 
 impl Certificates {
-    #[expect(clippy::disallowed_methods, reason = "certificates end some days from now")]
     fn new() -> Self {
         let root = Authority::new("Demo Root CA");
         let issuing = root.intermediate("Demo Issuing CA");
-        Self { root, issuing, now: SystemTime::now() }
+        Self { root, issuing }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "certificates end some days from now")]
     fn of(&self, host: &str, tls: Tls) -> Option<Arc<ServerConfig>> {
+        let now = SystemTime::now();
         // For the address as well, since that is what the demo's targets are.
-        let good = Leaf { ips: vec![HERE.into()], ..Leaf::new(host, self.now) };
+        let good = Leaf { ips: vec![HERE.into()], ..Leaf::new(host, now) };
         let issue = |leaf: Leaf| self.issuing.issue(&leaf);
         // Some hours more than the days: the display counts whole days.
         let days = |count: u32| count * DAY + Duration::from_secs(6 * 3600);
@@ -153,11 +191,11 @@ impl Certificates {
             Tls::None => return None,
             Tls::OnlyTls12 => return Some(issue(good).server_config_with(&[&TLS12], None)),
             Tls::Good => issue(good),
-            Tls::ExpiresSoon => issue(Leaf { not_before: self.now - days(81), not_after: self.now + days(9), ..good }),
-            Tls::Expired => issue(Leaf { not_before: self.now - days(93), not_after: self.now - days(3), ..good }),
+            Tls::ExpiresSoon => issue(Leaf { not_before: now - days(81), not_after: now + days(9), ..good }),
+            Tls::Expired => issue(Leaf { not_before: now - days(93), not_after: now - days(3), ..good }),
             Tls::WrongName => issue(Leaf { ips: Vec::new(), ..good }),
             Tls::LeafOnly => issue(good).leaf_only(),
-            Tls::SelfSigned => Identity::self_signed(&Leaf { not_after: self.now + days(1500), ..good }),
+            Tls::SelfSigned => Identity::self_signed(&Leaf { not_after: now + days(1500), ..good }),
         };
         Some(identity.server_config())
     }

@@ -93,6 +93,7 @@ async fn demo() -> Result<(), String> {
     say(&introduction(address, fleet.len()));
     tokio::select! {
         () = show(&store, &config, address, wishes.once) => {}
+        () = fleet.live() => {}
         () = interrupted() => say("\nStopping.\n"),
     }
     stop.cancel();
