@@ -52,7 +52,7 @@ impl PortState {
 enum Reach {
     Open,
     Refused,
-    /// No answer, or ICMP unreachable.
+    /// No answer, or ICMP unreachable. (The system shows ICMP's "port unreachable" as a refusal.)
     Silent,
     Unknown,
 }
@@ -62,7 +62,9 @@ fn reach(outcome: &Outcome) -> Reach {
         Some(failure) if failure.phase == Phase::Resolve => Reach::Unknown,
         Some(failure) if failure.phase == Phase::Connect => match failure.reason {
             Reason::Refused => Reach::Refused,
-            Reason::Timeout | Reason::Unreachable | Reason::Reset => Reach::Silent,
+            Reason::Timeout | Reason::Unreachable => Reach::Silent,
+            // A SYN that is not welcome is refused (RFC 9293 §3.10.7.3): what is cut off had been connected.
+            Reason::Reset | Reason::Closed => Reach::Open,
             _ => Reach::Unknown,
         },
         _ if outcome.findings.reached(Phase::Connect) => Reach::Open,
@@ -137,3 +139,6 @@ fn is_blocked(on_port: &[&Tried<'_>], open_ports: &HashMap<&ServerName, usize>) 
         && known().all(|one| one.reach != Reach::Open)
         && hosts.iter().any(|host| open_ports.contains_key(*host))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

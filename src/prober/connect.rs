@@ -124,7 +124,7 @@ fn no_answer(address: IpAddr, waited: Duration) -> Failure {
 fn weight(reason: Reason) -> u8 {
     match reason {
         Reason::Refused => 4,
-        Reason::Reset => 3,
+        Reason::Reset | Reason::Closed => 3,
         Reason::Timeout => 2,
         // A fault of our own is no news about the host, but it is more than that one family has no route.
         Reason::LocalResource => 1,
@@ -141,7 +141,7 @@ async fn attempt(
 ) -> Result<Result<(TcpStream, Place), Failure>, Halt> {
     let target = SocketAddr::new(address, run.endpoint.port);
     let source = run.endpoint.module.source_address;
-    let refused = |error| io_error::failure(Phase::Connect, &error);
+    let refused = |error| io_error::connecting(address, &error);
 
     let place = wait_for_place(run, connections, address).await?;
     let mut dial = pin!(timeout(share, open(target, source)));
