@@ -30,6 +30,7 @@
 //! | why a probe failed: the reasons, and what people are told to do | [`outcome::failure`] |
 //! | what makes a probe a success | [`outcome::verdict`] |
 //! | whether a port is blocked, and by whom | [`outcome::port_state`] |
+//! | what people are told about it, and which port they may use instead | [`outcome::port_advice`] |
 //! | what is sent to a server, and when | [`mail::smtp::session`] |
 //! | how a reply or an EHLO list is read | [`mail::smtp::reply`], [`mail::smtp::capabilities`] |
 //! | why a certificate is not valid | [`cert::verdict`] |

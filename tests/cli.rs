@@ -175,6 +175,9 @@ async fn several_endpoints_come_in_one_table_in_the_order_asked() {
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[1].contains(&shut) && lines[1].contains("refused in connect"), "{out}");
     assert!(lines[2].contains(&open) && lines[2].contains("✔"), "{out}");
+    // Each knows of the others: which port to use instead.
+    let flowing = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flowing.contains(&format!("Use {}: it works.", server.address().port())), "{out}");
 }
 
 #[tokio::test]

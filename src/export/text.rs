@@ -11,6 +11,7 @@ use crate::cert::verdict::Invalid;
 use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::outcome::failure::{Failure, Reason};
+use crate::outcome::port_advice;
 use crate::outcome::port_state::PortState;
 use crate::outcome::transcript::Speaker;
 use crate::outcome::{CertificateFacts, Outcome, phase_of};
@@ -62,7 +63,7 @@ pub fn report(outcomes: &[(&Outcome, PortState)], style: Style) -> String {
         out.push_str(&table(outcomes, style));
         out.push('\n');
     }
-    let parts: Vec<String> = outcomes.iter().map(|(outcome, state)| one(outcome, *state, style)).collect();
+    let parts: Vec<String> = outcomes.iter().map(|(outcome, state)| one(outcome, *state, outcomes, style)).collect();
     out.push_str(&parts.join("\n"));
     out
 }
@@ -127,11 +128,11 @@ fn days(certificate: &CertificateFacts, now: i64) -> String {
     }
 }
 
-fn one(outcome: &Outcome, state: PortState, style: Style) -> String {
+fn one(outcome: &Outcome, state: PortState, all: &[(&Outcome, PortState)], style: Style) -> String {
     let mut page = Page { out: String::new(), style };
     page.head(outcome);
     if let Some(failure) = &outcome.failure {
-        page.why(failure);
+        page.why(failure, port_advice::advice(outcome, state, all).as_deref());
     }
     page.address(outcome, state);
     page.time_line(outcome);
@@ -182,9 +183,10 @@ impl Page {
         );
     }
 
-    fn why(&mut self, failure: &Failure) {
+    /// What all ports together tell is better advice than what the reason alone does.
+    fn why(&mut self, failure: &Failure, port: Option<&str>) {
         self.wrapped("why", &failure.to_string(), Some(Ink::Bad));
-        self.wrapped("what to do", failure.reason.advice(), None);
+        self.wrapped("what to do", port.unwrap_or(failure.reason.advice()), None);
     }
 
     fn address(&mut self, outcome: &Outcome, state: PortState) {

@@ -7,6 +7,7 @@
 //! I/O, no clock and no format here.
 
 pub mod failure;
+pub mod port_advice;
 pub mod port_state;
 pub mod transcript;
 pub mod verdict;
