@@ -53,8 +53,8 @@ const FLEET: &[Row] = &[
 /// Servers that change while the demo runs: a target of [`FLEET`], for how many seconds it stays as it is,
 /// and what it is then for as long, again and again.
 const CHANGES: &[(&str, u64, &str, Tls)] = &[
-    ("renews", 90, POSTFIX_SUBMISSION, Tls::Good),
-    ("stripped-at-times", 60, WITHOUT_STARTTLS, Tls::None),
+    ("renews", 170, POSTFIX_SUBMISSION, Tls::Good),
+    ("stripped-at-times", 80, WITHOUT_STARTTLS, Tls::None),
     ("busy-at-times", 40, TOO_MANY, Tls::None),
 ];
 

@@ -256,8 +256,15 @@ function Text({ options, replace }: PanelProps) {
 
 function Graph(props: PanelProps) {
   const { frames, options, range, timeZone, width, height, marks } = props;
+  // As Grafana's panel has it: what is no finite number is a gap.
+  const finite = (field: Field) => ({ ...field, values: field.values.map((value) => (Number.isFinite(value) ? value : null)) });
   const shown = frames
-    .map((frame) => ({ ...frame, fields: frame.fields.filter(({ type }) => type === FieldType.time || type === FieldType.number) }))
+    .map((frame) => ({
+      ...frame,
+      fields: frame.fields
+        .filter(({ type }) => type === FieldType.time || type === FieldType.number)
+        .map((field) => (field.type === FieldType.number ? finite(field) : field)),
+    }))
     .filter((frame) => frame.fields.length > 1 && frame.fields[0].type === FieldType.time);
   if (shown.length === 0) return <NoData {...props} />;
   return (
