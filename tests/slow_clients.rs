@@ -11,7 +11,7 @@
 mod lab;
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::{Options, Script, Server};
 use support::{Exporter, config};
@@ -35,16 +35,15 @@ async fn exporter(server: &Server, endpoints: usize) -> Exporter {
     exporter
 }
 
-/// A scrape answers at once, and probes have gone on.
+/// A scrape answers though others are slow, and probes have gone on.
 async fn lives(exporter: &Exporter) {
     let attempts = |exporter: &Exporter| -> u64 {
         exporter.store.snapshot().endpoints.iter().map(|history| history.attempts).sum()
     };
     let before = attempts(exporter);
-    let began = Instant::now();
-    let answer = timeout(Duration::from_secs(5), exporter.get("/metrics")).await.expect("a scrape within 5 s");
+    // Far less than the slow ones are given, and far more than a busy machine needs.
+    let answer = timeout(Duration::from_secs(15), exporter.get("/metrics")).await.expect("a scrape within 15 s");
     assert_eq!(answer.status, 200);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     sleep(Duration::from_millis(500)).await;
     assert!(attempts(exporter) > before, "probing goes on");
 }
