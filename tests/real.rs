@@ -143,8 +143,8 @@ fn compare_certificate(key: &str, address: SocketAddr, security: &str, outcome: 
     assert_eq!(field("subject="), subject.as_str(), "{key}");
     assert_eq!(field("issuer="), issuer.as_str(), "{key}");
     let date = |seconds: i64| rfc3339(seconds).unwrap().replace('T', " ");
-    assert_eq!(field("notbefore="), date(*not_before), "{key}");
-    assert_eq!(field("notafter="), date(*not_after), "{key}");
+    assert_eq!(field("notbefore="), date(not_before.unwrap()), "{key}");
+    assert_eq!(field("notafter="), date(not_after.unwrap()), "{key}");
 }
 
 /// The EHLO keywords that swaks sees: `<-` in clear, `<~` inside TLS.
@@ -500,5 +500,5 @@ async fn an_expired_certificate_on_a_real_server_keeps_its_date() {
     assert_eq!(verdict(&outcome), "timeout in banner", "openssl speaks no SMTP");
     let leaf = outcome.findings.certificate.as_ref().unwrap().leaf().unwrap().facts.clone().unwrap();
     let yesterday = (now - DAY).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
-    assert!((leaf.not_after - yesterday).abs() <= 1);
+    assert!((leaf.not_after.unwrap() - yesterday).abs() <= 1);
 }

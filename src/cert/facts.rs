@@ -1,20 +1,23 @@
 //! The facts of a certificate, out of its DER.
 //!
 //! They are read whatever the verdict: an expired, misnamed or untrusted certificate has dates too, and
-//! those are what its owner needs. Text is cleaned here, once, since whoever made the certificate chose it.
+//! those are what its owner needs. A certificate that breaks the rules of X.509 has facts as well: each part is
+//! read for itself, and one that cannot be read is left out. Text is cleaned here, once, since whoever made the
+//! certificate chose it.
 
 use std::net::IpAddr;
 
 use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::oid;
-use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::oid_registry::{self as oids, Oid};
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name};
 
+use super::dates::Date;
+use super::der::{Element, Elements, INTEGER, OCTET_STRING, OID, SEQUENCE};
 use crate::mail::Printable;
 
 /// The most alternative names kept.
@@ -25,17 +28,19 @@ const MAX_NAMES: usize = 2000;
 pub struct Certificate {
     /// SHA-256 of the DER, in lower-case hexadecimal.
     pub sha256: String,
-    /// What it says; `None` if it cannot be read.
+    /// What it says; `None` if it is no certificate at all.
     pub facts: Option<Facts>,
 }
 
-/// What a readable certificate says.
+/// What a certificate says. A text is empty where that part cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Seconds since 1970; before it, negative.
-    pub not_before: i64,
-    /// Seconds since 1970; 9999-12-31 23:59:59 means "no expiry" (RFC 5280 §4.1.2.5).
-    pub not_after: i64,
+    /// Seconds since 1970; before it, negative. `None` if it says no time.
+    pub not_before: Option<i64>,
+    /// Seconds since 1970; 9999-12-31 23:59:59 means "no expiry" (RFC 5280 §4.1.2.5). `None` if it says no time.
+    pub not_after: Option<i64>,
+    /// What is wrong with its form, as the end of a sentence; `None` if it keeps the rules of X.509.
+    pub malformed: Option<String>,
     /// The subject's attributes as encoded: `C=US, O=Example, CN=mail.example.org`.
     pub subject: Printable,
     /// The issuer's.
@@ -71,34 +76,136 @@ impl Certificate {
     /// Reads a certificate; never fails, since a certificate that cannot be read is a fact too.
     pub fn from_der(der: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-        let facts = X509Certificate::from_der(der).ok().map(|(_, certificate)| Facts::of(&certificate));
-        Self { sha256: hex(digest.as_ref()), facts }
+        Self { sha256: hex(digest.as_ref()), facts: Facts::from_der(der) }
     }
 }
 
 impl Facts {
-    fn of(certificate: &X509Certificate<'_>) -> Self {
-        let validity = certificate.validity();
-        let (dns_names, addresses) = alternative_names(certificate);
-        let (key, short_key) = key(certificate.public_key());
-        let signature = &certificate.signature_algorithm.algorithm;
-        let self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
-        let forgeable = FORGEABLE.contains(signature) && !self_issued;
-        Self {
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
-            subject: name(certificate.subject()),
-            issuer: name(certificate.issuer()),
-            serial: serial(certificate.raw_serial()),
+    /// From when and until when it is valid; `None` if either says no time.
+    pub fn window(&self) -> Option<(i64, i64)> {
+        Some((self.not_before?, self.not_after?))
+    }
+
+    fn from_der(der: &[u8]) -> Option<Self> {
+        let parts = Parts::of(der)?;
+        let [not_before, not_after] = parts.dates();
+        let (dns_names, addresses) = parts.alternative_names();
+        let (key, short_key) = parts.key().map_or_else(Default::default, |info| key(&info));
+        let signature = parts.signature.and_then(|part| AlgorithmIdentifier::from_der(part.whole).ok());
+        let signature = signature.map(|(_, identifier)| identifier.algorithm);
+        let self_issued = parts.subject.is_some() && parts.subject == parts.issuer;
+        let forgeable = signature.as_ref().is_some_and(|oid| FORGEABLE.contains(oid)) && !self_issued;
+        Some(Self {
+            not_before: not_before.seconds,
+            not_after: not_after.seconds,
+            malformed: malformed(der, not_before, not_after),
+            subject: name(parts.subject),
+            issuer: name(parts.issuer),
+            serial: parts.serial.map(|part| serial(part.content)).unwrap_or_default(),
             dns_names,
             addresses,
             key,
-            signature: signature_name(signature),
+            signature: signature.as_ref().map(signature_name).unwrap_or_default(),
             self_issued,
             weak: short_key.then_some(Weakness::Key).or(forgeable.then_some(Weakness::Signature)),
-            version_3: certificate.version().0 == 2,
-        }
+            version_3: parts.version == 2,
+        })
     }
+}
+
+/// What is wrong with the form of a certificate, judged by a strict reader. A fault of its dates is named.
+fn malformed(der: &[u8], not_before: Date, not_after: Date) -> Option<String> {
+    let dates = [("start", not_before), ("end", not_after)];
+    if let Some((which, fault)) = dates.iter().find_map(|(which, date)| Some((which, date.fault?))) {
+        return Some(format!("the {which} of its validity {fault}"));
+    }
+    match X509Certificate::from_der(der) {
+        Ok(([], _)) => None,
+        Ok(_) => Some("more bytes follow it".into()),
+        Err(_) => Some("it breaks the rules of its encoding (DER)".into()),
+    }
+}
+
+/// The parts of a TBSCertificate (RFC 5280 §4.1), as far as they can be told apart.
+#[derive(Default)]
+struct Parts<'a> {
+    /// 0 is X.509 v1, where the field is absent.
+    version: u8,
+    serial: Option<Element<'a>>,
+    signature: Option<Element<'a>>,
+    issuer: Option<Element<'a>>,
+    validity: Option<Element<'a>>,
+    subject: Option<Element<'a>>,
+    key: Option<Element<'a>>,
+    extensions: Option<Element<'a>>,
+}
+
+/// `[0]` of a TBSCertificate: the version.
+const VERSION: u8 = 0xa0;
+/// `[3]`: the extensions.
+const EXTENSIONS: u8 = 0xa3;
+/// `[2]` of a GeneralName (RFC 5280 §4.2.1.6).
+const DNS_NAME: u8 = 0x82;
+/// `[7]`.
+const IP_ADDRESS: u8 = 0x87;
+/// 2.5.29.17.
+const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+
+impl<'a> Parts<'a> {
+    /// `None` if there is nothing to know from it.
+    fn of(der: &'a [u8]) -> Option<Self> {
+        let certificate = Elements::of(der).next_of(SEQUENCE)?;
+        let mut fields = certificate.children().next_of(SEQUENCE)?.children();
+        let version =
+            fields.next_whole(VERSION).and_then(|part| part.children().next_of(INTEGER)?.content.last().copied());
+        let mut parts = Self { version: version.unwrap_or(0), ..Self::default() };
+        // Without the part before it nobody can tell which one comes next.
+        let _ = parts.fill(&mut fields);
+        (parts.validity.is_some() || parts.subject.is_some()).then_some(parts)
+    }
+
+    fn fill(&mut self, fields: &mut Elements<'a>) -> Option<()> {
+        self.serial = Some(fields.next_whole(INTEGER)?);
+        for part in [&mut self.signature, &mut self.issuer, &mut self.validity, &mut self.subject, &mut self.key] {
+            *part = Some(fields.next_whole(SEQUENCE)?);
+        }
+        self.extensions = fields.find(|part| part.tag == EXTENSIONS);
+        Some(())
+    }
+
+    fn dates(&self) -> [Date; 2] {
+        let mut times = self.validity.iter().flat_map(Element::children);
+        [(); 2].map(|()| {
+            times.next().filter(|time| time.complete).map_or(Date::MISSING, |time| Date::read(time.tag, time.content))
+        })
+    }
+
+    fn key(&self) -> Option<SubjectPublicKeyInfo<'a>> {
+        SubjectPublicKeyInfo::from_der(self.key?.whole).ok().map(|(_, info)| info)
+    }
+
+    /// RFC 5280 §4.2.1.6. Kinds that no host is looked for under are passed over.
+    fn alternative_names(&self) -> (Vec<String>, Vec<IpAddr>) {
+        let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+        let list = self.extensions.and_then(|part| part.children().next_of(SEQUENCE));
+        let names = list.iter().flat_map(Element::children).filter_map(|extension| general_names(&extension));
+        for name in names.flat_map(|names| names.children()).filter(|name| name.complete).take(MAX_NAMES) {
+            match name.tag {
+                DNS_NAME => dns_names.push(Printable::from_bytes(name.content).to_string()),
+                IP_ADDRESS => addresses.extend(address(name.content)),
+                _ => {}
+            }
+        }
+        (dns_names, addresses)
+    }
+}
+
+/// The names in an extension, if it is that of the subject's alternative names.
+fn general_names<'a>(extension: &Element<'a>) -> Option<Element<'a>> {
+    let mut fields = extension.children();
+    fields.next_of(OID).filter(|oid| oid.content == SUBJECT_ALTERNATIVE_NAME)?;
+    // Whether it is critical may stand before its value.
+    fields.find(|field| field.tag == OCTET_STRING)?.children().next_of(SEQUENCE)
 }
 
 /// Without the zero octet that only keeps DER's number positive, as OpenSSL shows it.
@@ -114,26 +221,15 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn alternative_names(certificate: &X509Certificate<'_>) -> (Vec<String>, Vec<IpAddr>) {
-    let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
-    let names = certificate.subject_alternative_name().ok().flatten();
-    for name in names.iter().flat_map(|extension| &extension.value.general_names).take(MAX_NAMES) {
-        match name {
-            GeneralName::DNSName(dns) => dns_names.push(Printable::from_text(dns).to_string()),
-            GeneralName::IPAddress(octets) => addresses.extend(address(octets)),
-            _ => {}
-        }
-    }
-    (dns_names, addresses)
-}
-
 fn address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
 /// `C=US, O=Example, CN=mail.example.org`, in the order of the encoding.
-fn name(name: &X509Name<'_>) -> Printable {
+fn name(part: Option<Element<'_>>) -> Printable {
+    let name = part.and_then(|part| X509Name::from_der(part.whole).ok());
+    let Some((_, name)) = name else { return Printable::default() };
     let attribute = |oid: &Oid<'_>, value: &Any<'_>| {
         let key = oid2abbrev(oid, oid_registry()).map_or_else(|_| oid.to_id_string(), str::to_owned);
         format!("{key}={}", attribute_text(value))
@@ -143,12 +239,22 @@ fn name(name: &X509Name<'_>) -> Printable {
 }
 
 fn attribute_text(value: &Any<'_>) -> String {
-    // BMPString is UTF-16, big end first; all others are read as UTF-8, which cleaning makes safe.
-    if value.tag() == Tag::BmpString {
-        let units = value.data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-        return char::decode_utf16(units).map(|c| c.unwrap_or('?')).collect();
+    match value.tag() {
+        // UTF-16, big end first.
+        Tag::BmpString => {
+            let units = value.data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            char::decode_utf16(units).map(|c| c.unwrap_or('?')).collect()
+        }
+        // UTF-32, big end first.
+        Tag::UniversalString => {
+            let units = value.data.chunks_exact(4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]]));
+            units.map(|unit| char::from_u32(unit).unwrap_or('?')).collect()
+        }
+        // By the book T.61, in practice Latin-1.
+        Tag::T61String => value.data.iter().copied().map(char::from).collect(),
+        // All others are read as UTF-8, which cleaning makes safe.
+        _ => String::from_utf8_lossy(value.data).into_owned(),
     }
-    String::from_utf8_lossy(value.data).into_owned()
 }
 
 /// The key's name, and whether it is too short.
@@ -188,3 +294,46 @@ const ALGORITHMS: &[(Oid<'static>, &str)] = &[(oids::OID_SIG_ED25519, "Ed25519")
 /// RFC 9155: signatures with these hashes prove nothing.
 const FORGEABLE: &[Oid<'static>] =
     &[oids::OID_PKCS1_MD5WITHRSAENC, oids::OID_PKCS1_SHA1WITHRSA, oid!(1.2.840.10045.4.1)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DER: &[u8] = include_bytes!("../../tests/data/certificates/rsa-1024.der");
+
+    /// The certificate with another end of validity, a GeneralizedTime.
+    fn ending(date: &[u8; 15]) -> Facts {
+        let at = DER.windows(2).position(|pair| pair == [0x18, 15]).unwrap() + 2;
+        let mut der = DER.to_vec();
+        der[at..at + 15].copy_from_slice(date);
+        Certificate::from_der(&der).facts.unwrap()
+    }
+
+    #[test]
+    fn a_date_that_does_not_exist_costs_no_other_fact() {
+        let whole = Certificate::from_der(DER).facts.unwrap();
+        assert_eq!(whole.malformed, None);
+        let facts = ending(b"20300230000000Z");
+        assert_eq!(facts.not_after, Some(1_898_640_000), "30 February is 2 March");
+        assert_eq!(facts.malformed.as_deref(), Some("the end of its validity does not exist in the calendar"));
+        let facts = ending(b"20301399000000Z");
+        assert_eq!(facts.not_after, None);
+        let same = Facts { not_after: whole.not_after, malformed: None, ..facts };
+        assert_eq!(same, whole);
+    }
+
+    #[test]
+    fn a_part_that_is_cut_off_costs_only_what_follows() {
+        let whole = Certificate::from_der(DER).facts.unwrap();
+        let mut seen = 0;
+        for length in 0..DER.len() {
+            let Some(facts) = Certificate::from_der(&DER[..length]).facts else { continue };
+            assert!(facts.malformed.is_some());
+            assert_eq!(facts.window(), whole.window());
+            assert!(facts.subject == whole.subject || facts.subject.is_empty());
+            assert!(facts.key == whole.key || facts.key.is_empty());
+            seen += 1;
+        }
+        assert!(seen > DER.len() / 2, "{seen}");
+    }
+}

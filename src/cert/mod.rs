@@ -1,12 +1,16 @@
 //! What a certificate says, and whether it may be believed.
 //!
 //! - [`facts`]: dates, names, key and signature out of the DER, whatever the verdict will be.
+//! - [`dates`]: when it is valid, however that is written.
+//! - `der`: the walk through the encoding.
 //! - [`name`]: host names, and which certificates are good for them (RFC 9525).
 //! - [`roots`]: the trust anchors, and the question whether a chain leads to one.
 //! - [`verdict`]: every reason why a chain is not valid, not just the first.
 //!
 //! Nothing here reads a clock: the time to judge at is an argument. Revocation is not checked.
 
+pub mod dates;
+mod der;
 pub mod facts;
 pub mod name;
 pub mod roots;

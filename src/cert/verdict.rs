@@ -57,10 +57,13 @@ pub fn judge(
         add(Invalid::Malformed, "the certificate cannot be read".into());
         return findings;
     };
-    if now > leaf.not_after {
+    if let Some(fault) = &leaf.malformed {
+        add(Invalid::Malformed, format!("the certificate is malformed: {fault}"));
+    }
+    if leaf.not_after.is_some_and(|end| now > end) {
         add(Invalid::Expired, "the certificate has expired".into());
     }
-    if now < leaf.not_before {
+    if leaf.not_before.is_some_and(|start| now < start) {
         add(Invalid::NotYetValid, "the certificate is not valid yet".into());
     }
     if !leaf.version_3 {
@@ -90,7 +93,7 @@ pub fn judge(
 /// The time nearest to now at which every certificate sent is valid: trust is judged there, so that
 /// an expired certificate is not called untrusted as well.
 fn moment_of_validity(certificates: &[Certificate], now: i64) -> UnixTime {
-    let windows = || certificates.iter().filter_map(|c| c.facts.as_ref()).map(|f| (f.not_before, f.not_after));
+    let windows = || certificates.iter().filter_map(|c| c.facts.as_ref()?.window());
     let overlap = windows().reduce(|a, b| (a.0.max(b.0), a.1.min(b.1)));
     let window = overlap.filter(|(from, to)| from <= to).or_else(|| windows().next());
     unix(window.map_or(now, |(from, to)| now.clamp(from, to.max(from))))

@@ -315,8 +315,8 @@ fn leaf(outcome: &Outcome) -> Option<LeafView<'_>> {
 fn certificate(certificate: &Certificate) -> CertificateView<'_> {
     let facts = certificate.facts.as_ref();
     CertificateView {
-        not_before: facts.and_then(|facts| rfc3339(facts.not_before)),
-        not_after: facts.and_then(|facts| rfc3339(facts.not_after)),
+        not_before: facts.and_then(|facts| rfc3339(facts.not_before?)),
+        not_after: facts.and_then(|facts| rfc3339(facts.not_after?)),
         subject: facts.map(|facts| facts.subject.as_str()),
         issuer: facts.map(|facts| facts.issuer.as_str()),
         serial: facts.map(|facts| facts.serial.as_str()),

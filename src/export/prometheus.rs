@@ -342,9 +342,9 @@ const ENDPOINT_FAMILIES: &[Family<View>] = families! {
             out.gauge(&[("version", tls.version.as_str()), ("cipher", &tls.cipher), ("group", group)], 1.0)
         };
     "mail_tls_certificate_not_after_timestamp_seconds" Gauge "When the server's certificate expires, whatever its worth, in seconds since 1970.":
-        |view, out| out.maybe(view.leaf().map(|(_, leaf)| leaf.not_after as f64));
+        |view, out| out.maybe(view.leaf().and_then(|(_, leaf)| leaf.not_after).map(|seconds| seconds as f64));
     "mail_tls_certificate_not_before_timestamp_seconds" Gauge "From when the server's certificate is valid, in seconds since 1970.":
-        |view, out| out.maybe(view.leaf().map(|(_, leaf)| leaf.not_before as f64));
+        |view, out| out.maybe(view.leaf().and_then(|(_, leaf)| leaf.not_before).map(|seconds| seconds as f64));
     "mail_tls_chain_not_after_timestamp_seconds" Gauge "When the first certificate of the chain as sent expires, in seconds since 1970.":
         |view, out| {
             let certificate = view.findings().and_then(|findings| findings.certificate.as_ref());

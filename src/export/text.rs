@@ -115,7 +115,7 @@ fn now(outcome: &Outcome) -> i64 {
 }
 
 fn days(certificate: &CertificateFacts, now: i64) -> String {
-    let left = certificate.leaf().and_then(|leaf| leaf.facts.as_ref()).map(|facts| facts.not_after - now);
+    let left = certificate.leaf().and_then(|leaf| leaf.facts.as_ref()?.not_after).map(|end| end - now);
     let left = left.map_or("unreadable".to_owned(), |left| {
         if left < 0 { format!("expired {} ago", span(left)) } else { format!("{} left", span(left)) }
     });
@@ -320,14 +320,12 @@ fn offers(offered: &Capabilities, clear: bool) -> String {
 
 fn validity(facts: &Facts, now: i64) -> String {
     let date = |seconds| rfc3339(seconds).unwrap_or_else(|| format!("{seconds} s from 1970"));
-    let (from, to) = (date(facts.not_before), date(facts.not_after));
-    let left = facts.not_after - now;
-    if left < 0 {
-        format!("expired {} ago, on {to}", span(left))
-    } else if facts.not_before > now {
-        format!("valid only in {}, from {from} to {to}", span(facts.not_before - now))
-    } else {
-        format!("{} left, until {to}", span(left))
+    let Some(end) = facts.not_after else { return "its end of validity cannot be read".to_owned() };
+    let to = date(end);
+    match facts.not_before.filter(|start| *start > now) {
+        _ if end < now => format!("expired {} ago, on {to}", span(end - now)),
+        Some(start) => format!("valid only in {}, from {} to {to}", span(start - now), date(start)),
+        None => format!("{} left, until {to}", span(end - now)),
     }
 }
 

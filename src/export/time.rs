@@ -2,10 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-/// RFC 3339 in UTC, to the second; `None` before 1970 and after 9999.
+/// RFC 3339 in UTC, to the second; `None` before the year 0 and after 9999.
 pub fn rfc3339(seconds: i64) -> Option<String> {
-    let since = Duration::from_secs(u64::try_from(seconds).ok()?);
-    (seconds <= 253_402_300_799).then(|| humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string())
+    // The calendar repeats after 400 years: earlier years are written as later ones, and then counted back.
+    const CYCLE: i64 = 146_097 * 86_400;
+    if !(-62_167_219_200..=253_402_300_799).contains(&seconds) {
+        return None;
+    }
+    let cycles = if seconds < 0 { -seconds / CYCLE + 1 } else { 0 };
+    let since = Duration::from_secs(u64::try_from(seconds + cycles * CYCLE).ok()?);
+    let text = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string();
+    let year: i64 = text.get(..4)?.parse().ok()?;
+    Some(format!("{:04}{}", year - 400 * cycles, &text[4..]))
 }
 
 /// Seconds since 1970; before it, negative.
@@ -52,7 +60,11 @@ mod tests {
         assert_eq!(rfc3339(0).as_deref(), Some("1970-01-01T00:00:00Z"));
         assert_eq!(rfc3339(253_402_300_799).as_deref(), Some("9999-12-31T23:59:59Z"));
         assert_eq!(rfc3339(253_402_300_800), None);
-        assert_eq!(rfc3339(-1), None);
+        assert_eq!(rfc3339(-1).as_deref(), Some("1969-12-31T23:59:59Z"));
+        assert_eq!(rfc3339(-631_152_000).as_deref(), Some("1950-01-01T00:00:00Z"));
+        assert_eq!(rfc3339(-62_167_219_200).as_deref(), Some("0000-01-01T00:00:00Z"));
+        assert_eq!(rfc3339(-62_167_219_201), None);
+        assert_eq!(rfc3339(i64::MIN), None);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl CertificateFacts {
 
     /// The earliest end of validity among the certificates sent.
     pub fn chain_not_after(&self) -> Option<i64> {
-        self.chain.iter().filter_map(|c| c.facts.as_ref()).map(|facts| facts.not_after).min()
+        self.chain.iter().filter_map(|c| c.facts.as_ref()).filter_map(|facts| facts.not_after).min()
     }
 }
 

@@ -92,7 +92,8 @@ pub(super) fn certificate(html: &mut Html, row: &Row<'_>, seen: &CertificateFact
 }
 
 fn leaf_facts(html: &mut Html, facts: &Facts) {
-    let date = |seconds| rfc3339(seconds).map_or(format!("{seconds} s from 1970"), |date| readable(&date));
+    let known = |seconds| rfc3339(seconds).map_or(format!("{seconds} s from 1970"), |date| readable(&date));
+    let date = |seconds: Option<i64>| seconds.map_or("unreadable".to_owned(), known);
     text_fact(html, "Valid", &format!("{} to {}", date(facts.not_before), date(facts.not_after)));
     let addresses = facts.addresses.iter().map(ToString::to_string);
     let names: Vec<String> = facts.dns_names.iter().cloned().chain(addresses).collect();
@@ -111,7 +112,7 @@ fn link_of_chain(html: &mut Html, certificate: &Certificate) {
         None => html.leaf("td", &[("colspan", "3")], &format!("unreadable, SHA-256 {}", certificate.sha256)),
         Some(facts) => {
             html.leaf("th", &[("scope", "row")], facts.subject.as_str());
-            let date = rfc3339(facts.not_after).unwrap_or_default();
+            let date = facts.not_after.and_then(rfc3339).unwrap_or_default();
             html.leaf("td", &[("class", "nowrap")], date.split('T').next().unwrap_or_default());
             html.leaf("td", &[("class", "nowrap")], &facts.key);
         }

@@ -85,7 +85,9 @@ impl Remaining {
 
     fn of_leaf(certificate: &CertificateFacts, now: i64) -> Option<Self> {
         let facts = certificate.leaf()?.facts.as_ref()?;
-        Some(Self::of(facts.not_before, facts.not_after, now))
+        let end = facts.not_after?;
+        // Where nobody knows how long it was to last, only the hours left count.
+        Some(Self::of(facts.not_before.unwrap_or(end), end, now))
     }
 
     /// `89 days`, `expired 3 days ago`.
