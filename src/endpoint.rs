@@ -289,6 +289,6 @@ impl TlsVersion {
 
     /// The number alone, as in the configuration.
     pub fn number(self) -> &'static str {
-        &self.as_str()["TLSv".len()..]
+        self.as_str().trim_start_matches("TLSv")
     }
 }

@@ -27,16 +27,16 @@ impl Histogram {
     pub fn observe(&mut self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
-        self.counts[bucket] += 1;
+        one_more(self.counts.get_mut(bucket));
         self.sum += seconds;
         if duration.is_zero() {
-            self.zeros += 1;
+            one_more(Some(&mut self.zeros));
             return;
         }
         // Bucket i holds (2^((i-1)/8), 2^(i/8)].
         let index = (seconds.log2() * f64::from(1 << SCHEMA)).ceil() as i32;
         match self.native.binary_search_by_key(&index, |(index, _)| *index) {
-            Ok(at) => self.native[at].1 += 1,
+            Ok(at) => one_more(self.native.get_mut(at).map(|(_, count)| count)),
             Err(at) => self.native.insert(at, (index, 1)),
         }
     }
@@ -68,14 +68,21 @@ impl Histogram {
         let (mut next, mut before) = (0, 0);
         for (index, count) in &self.native {
             match spans.last_mut() {
-                Some((_, length)) if *index == next => *length += 1,
-                _ => spans.push((index - next, 1)),
+                Some((_, length)) if *index == next => *length = length.saturating_add(1),
+                _ => spans.push((index.saturating_sub(next), 1)),
             }
-            next = index + 1;
-            deltas.push(*count as i64 - before);
-            before = *count as i64;
+            next = index.saturating_add(1);
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            deltas.push(count.saturating_sub(before));
+            before = count;
         }
         (spans, deltas)
+    }
+}
+
+fn one_more(count: Option<&mut u64>) {
+    if let Some(count) = count {
+        *count = count.saturating_add(1);
     }
 }
 

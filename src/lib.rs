@@ -52,6 +52,11 @@
 //! - **The protocol does no I/O.** A session is fed bytes and says what to do; one driver does it.
 //! - **Words are a contract.** Reasons form a closed set, chosen by type where the error happens.
 //! - **Read leniently, report precisely, bound everything.**
+//! - **Nothing panics.** What cannot be proven is asked: `get`, `split_first`, `checked_…`, `saturating_…`. The
+//!   lints below and in `Cargo.toml` see to it.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::string_slice))]
+#![cfg_attr(not(test), deny(clippy::get_unwrap, clippy::unimplemented, clippy::unreachable))]
 
 pub mod app;
 pub mod cert;

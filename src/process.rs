@@ -44,8 +44,8 @@ impl Process {
     fn parse(stat: &str, status: &str, limits: &str, system: &str, open_fds: u64) -> Option<Self> {
         // The name in parentheses may hold anything; what follows the last of them are numbers (proc(5)).
         let numbers: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks = |field: usize| numbers.get(field - 3)?.parse::<f64>().ok();
-        let kilobytes = |name: &str| number_after(status, name).map(|kilobytes| kilobytes * 1024);
+        let ticks = |field: usize| numbers.get(field.checked_sub(3)?)?.parse::<f64>().ok();
+        let kilobytes = |name: &str| number_after(status, name).map(|kilobytes| kilobytes.saturating_mul(1024));
         let boot = number_after(system, "btime");
         Some(Self {
             cpu_seconds: (ticks(14)? + ticks(15)?) / TICKS,

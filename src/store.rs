@@ -54,14 +54,15 @@ impl History {
     }
 
     fn add(&mut self, outcome: Arc<Outcome>) {
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         for (phase, duration) in &outcome.findings.phases {
             self.phases.entry(*phase).or_default().observe(*duration);
         }
         match &outcome.failure {
             None => self.last_success = Some(outcome.findings.ended),
             Some(failure) => {
-                *self.failures.entry((failure.phase, failure.reason)).or_default() += 1;
+                let count = self.failures.entry((failure.phase, failure.reason)).or_default();
+                *count = count.saturating_add(1);
                 self.recent_failures.insert(0, outcome.clone());
                 self.recent_failures.truncate(RECENT_FAILURES);
             }
@@ -185,7 +186,9 @@ impl Store {
 
     /// Probes that were due did not take place.
     pub fn skipped(&self, reason: Skip, count: u64) {
-        *self.own().skipped.entry(reason).or_default() += count;
+        let mut own = self.own();
+        let skipped = own.skipped.entry(reason).or_default();
+        *skipped = skipped.saturating_add(count);
     }
 
     /// The configuration was loaded at a time, or could not be (`None`).

@@ -11,6 +11,8 @@
 //!
 //! What has no meaning (month 13, hour 25, letters) is no time.
 
+#![cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "every figure has four digits at most"))]
+
 use std::fmt;
 
 /// UTCTime.
@@ -109,10 +111,10 @@ impl Moment {
         };
         let mut plain = has_seconds;
         if let [b'.' | b',', fraction @ ..] = rest {
-            let length = digits(fraction);
-            rest = &fraction[length..];
+            let (digits, zone) = fraction.split_at(digits(fraction));
+            rest = zone;
             plain = false;
-            if length == 0 {
+            if digits.is_empty() {
                 return None;
             }
         }
@@ -152,7 +154,10 @@ fn offset(zone: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = match (digits(figures), figures.len()) {
-        (4, 4) => (number(&figures[..2])?, number(&figures[2..])?),
+        (4, 4) => {
+            let (hours, minutes) = figures.split_at_checked(2)?;
+            (number(hours)?, number(minutes)?)
+        }
         (2, 2) => (number(figures)?, 0),
         _ => return None,
     };

@@ -70,50 +70,43 @@ impl<'a> Element<'a> {
 }
 
 fn read(bytes: &[u8], depth: usize) -> Option<(Element<'_>, &[u8])> {
-    let [tag, length, ..] = *bytes else { return None };
+    let [tag, length, body @ ..] = bytes else { return None };
     if tag & 0x1f == 0x1f {
         return None;
     }
-    let body = &bytes[2..];
-    let (header, declared) = match length {
-        0x80 => return read_indefinite(bytes, tag, depth),
-        0..0x80 => (2, usize::from(length)),
-        _ => {
-            let digits = body.get(..usize::from(length & 0x7f))?;
-            let value = digits
-                .iter()
-                .try_fold(0_usize, |value, digit| value.checked_mul(256).map(|value| value + usize::from(*digit)));
-            (2 + digits.len(), value.unwrap_or(usize::MAX))
+    let (declared, body) = match *length {
+        0x80 => return read_indefinite(bytes, body, *tag, depth),
+        short @ 0..0x80 => (usize::from(short), body),
+        long => {
+            let (digits, body) = body.split_at_checked(usize::from(long & 0x7f))?;
+            let add = |value: usize, digit: &u8| value.checked_mul(256)?.checked_add((*digit).into());
+            (digits.iter().try_fold(0, add).unwrap_or(usize::MAX), body)
         }
     };
-    let available = bytes.len() - header;
-    let (content, rest) = bytes[header..].split_at(declared.min(available));
-    let whole = &bytes[..header + content.len()];
-    Some((Element { tag, content, whole, complete: declared <= available }, rest))
+    let (content, rest) = body.split_at_checked(declared).unwrap_or((body, &[]));
+    let complete = declared <= body.len();
+    Some((Element { tag: *tag, content, whole: before(bytes, rest), complete }, rest))
 }
 
 /// X.690 §8.1.3.6: constructed elements up to two zero octets.
-fn read_indefinite(bytes: &[u8], tag: u8, depth: usize) -> Option<(Element<'_>, &[u8])> {
-    if tag & 0x20 == 0 || depth == 0 {
-        return None;
-    }
-    let content = &bytes[2..];
-    let mut rest = content;
-    let mut complete = true;
-    while !rest.starts_with(&[0, 0]) {
-        match read(rest, depth - 1) {
+fn read_indefinite<'a>(bytes: &'a [u8], body: &'a [u8], tag: u8, depth: usize) -> Option<(Element<'a>, &'a [u8])> {
+    let depth = depth.checked_sub(1).filter(|_| tag & 0x20 != 0)?;
+    let mut rest = body;
+    loop {
+        if let Some(after) = rest.strip_prefix(&[0, 0]) {
+            let (content, whole) = (before(body, rest), before(bytes, after));
+            return Some((Element { tag, content, whole, complete: true }, after));
+        }
+        match read(rest, depth) {
             Some((child, after)) if child.complete => rest = after,
-            _ => {
-                complete = false;
-                rest = &[];
-                break;
-            }
+            _ => return Some((Element { tag, content: body, whole: bytes, complete: false }, &[])),
         }
     }
-    let length = if complete { content.len() - rest.len() } else { content.len() };
-    let after = &content[if complete { length + 2 } else { length }..];
-    let whole = &bytes[..bytes.len() - after.len()];
-    Some((Element { tag, content: &content[..length], whole, complete }, after))
+}
+
+/// What stands before the rest of some bytes.
+fn before<'a>(bytes: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    bytes.len().checked_sub(rest.len()).and_then(|length| bytes.get(..length)).unwrap_or(bytes)
 }
 
 #[cfg(test)]

@@ -242,12 +242,12 @@ fn attribute_text(value: &Any<'_>) -> String {
     match value.tag() {
         // UTF-16, big end first.
         Tag::BmpString => {
-            let units = value.data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            let units = value.data.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair));
             char::decode_utf16(units).map(|c| c.unwrap_or('?')).collect()
         }
         // UTF-32, big end first.
         Tag::UniversalString => {
-            let units = value.data.chunks_exact(4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]]));
+            let units = value.data.as_chunks().0.iter().map(|four| u32::from_be_bytes(*four));
             units.map(|unit| char::from_u32(unit).unwrap_or('?')).collect()
         }
         // By the book T.61, in practice Latin-1.

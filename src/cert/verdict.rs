@@ -106,11 +106,13 @@ fn unix(seconds: i64) -> UnixTime {
 fn mismatch(leaf: &Facts, host: &ServerName) -> String {
     let addresses = leaf.addresses.iter().map(ToString::to_string);
     let names: Vec<String> = leaf.dns_names.iter().cloned().chain(addresses).collect();
-    match names.len() {
+    match &names[..] {
         // RFC 9525 §6.5: the common name does not count.
-        0 => format!("the certificate has no subject alternative name, so it is good for no host, nor for {host}"),
-        1..=4 => format!("the certificate is for {}, not for {host}", names.join(", ")),
-        more => format!("the certificate is for {} and {} more, not for {host}", names[..3].join(", "), more - 3),
+        [] => format!("the certificate has no subject alternative name, so it is good for no host, nor for {host}"),
+        [a, b, c, more @ ..] if more.len() > 1 => {
+            format!("the certificate is for {a}, {b}, {c} and {} more, not for {host}", more.len())
+        }
+        few => format!("the certificate is for {}, not for {host}", few.join(", ")),
     }
 }
 

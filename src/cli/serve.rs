@@ -46,7 +46,7 @@ impl Options {
     /// As Prometheus has it: what stands before the exporter passes the path on.
     fn route_prefix(&self) -> &str {
         let external = self.external_url.as_deref().and_then(|url| url.split_once("://"));
-        let path = external.and_then(|(_, rest)| rest.find('/').map(|slash| &rest[slash..]));
+        let path = external.and_then(|(_, rest)| rest.find('/').and_then(|slash| rest.get(slash..)));
         self.route_prefix.as_deref().or(path).unwrap_or("/")
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn ready() {
 /// stop; a runtime that hangs falls silent, and is started again.
 pub(super) async fn keep_watchdog_quiet(stop: CancellationToken) {
     let Some(patience) = sd_notify::watchdog_enabled() else { return };
-    let mut ticks = interval((patience / 2).max(Duration::from_millis(1)));
+    let mut ticks = interval(patience.checked_div(2).unwrap_or_default().max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -213,7 +213,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 entries.next_value_seed(Walk { path: rest, key: self.key })?;
                 return Err(here());
             }
-            before -= usize::from(key == *wanted && before > 0 && !key_itself);
+            if !key_itself && key == *wanted {
+                before = before.saturating_sub(1);
+            }
             entries.next_value::<de::IgnoredAny>()?;
         }
     }
@@ -236,10 +238,7 @@ impl Visitor<'_> for KeyWalk<'_> {
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<String, E> {
         if self.wanted == Some(key) {
-            if *self.before == 0 {
-                return Err(here());
-            }
-            *self.before -= 1;
+            *self.before = self.before.checked_sub(1).ok_or_else(here)?;
         }
         Ok(key.to_owned())
     }

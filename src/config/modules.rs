@@ -1,6 +1,7 @@
 //! Modules: the built-in ones, and what a file says of them.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ use crate::phase::Phase;
 /// five minutes to greet; servers that delay on purpose take up to 15 s.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
-const SECOND: Duration = Duration::from_secs(1);
+/// What a timeout may be.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
 /// The modules that need no configuration carry IANA's service names.
 const BUILT_IN: [(&str, Security, &[u16]); 3] = [
@@ -146,7 +148,7 @@ fn module(
     if let Some(protocol) = entries.read(source, "protocol", word(&[("smtp", Protocol::Smtp)])) {
         module.protocol = protocol;
     }
-    let limit = duration(SECOND / 10..=SECOND * 600);
+    let limit = duration(TIMEOUTS);
     if let Some(timeout) = entries.read(source, "timeout", &limit) {
         module.timeout = timeout;
     }
@@ -177,7 +179,7 @@ fn module(
 
 fn phase_timeouts(source: &mut Source, node: &Node, at: At) -> BTreeMap<Phase, Duration> {
     let mut entries = Entries::of(source, node, at);
-    let limit = duration(SECOND / 10..=SECOND * 600);
+    let limit = duration(TIMEOUTS);
     let limits = Phase::ALL.map(|phase| (phase, entries.read(source, phase.as_str(), &limit)));
     entries.finish(source);
     limits.into_iter().filter_map(|(phase, limit)| Some((phase, limit?))).collect()

@@ -144,7 +144,7 @@ impl<'n> Entries<'n> {
 
     fn repeated(&self, source: &mut Source) {
         for (number, (name, _)) in self.entries.iter().enumerate() {
-            let before = self.entries[..number].iter().filter(|(other, _)| other == name).count();
+            let before = self.entries.iter().take(number).filter(|(other, _)| other == name).count();
             if before > 0 {
                 source.problem(&self.at.key(name, before), "this key stands twice: remove one of them");
             }

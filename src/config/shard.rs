@@ -24,7 +24,7 @@ impl Shard {
 
     /// Whether an endpoint belongs to it.
     pub fn holds(self, endpoint: &Endpoint) -> bool {
-        endpoint.host_hash() % self.count == self.index
+        endpoint.host_hash().checked_rem(self.count) == Some(self.index)
     }
 }
 

@@ -146,9 +146,9 @@ impl Credentials {
         }
         let text = STANDARD.decode(encoded.trim_matches(' ')).ok()?;
         // RFC 7617 §2: the first colon ends the name; a password may have more.
-        let colon = text.iter().position(|b| *b == b':')?;
-        let user = std::str::from_utf8(&text[..colon]).ok()?.to_owned();
-        Some(Self { user, password: text[colon + 1..].to_vec() })
+        let mut parts = text.splitn(2, |b| *b == b':');
+        let (user, password) = (parts.next()?, parts.next()?);
+        Some(Self { user: std::str::from_utf8(user).ok()?.to_owned(), password: password.to_vec() })
     }
 }
 

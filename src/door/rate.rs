@@ -36,7 +36,7 @@ impl Bucket {
         match missing.checked_sub(capacity) {
             Some(wait) if wait > Duration::ZERO => Err(wait),
             _ => {
-                *full = Some(now + missing);
+                *full = now.checked_add(missing);
                 Ok(())
             }
         }
@@ -45,7 +45,7 @@ impl Bucket {
 
 impl Refusal {
     pub(super) fn too_many(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
         let headers = HeaderMap::from_iter([(RETRY_AFTER, seconds.into())]);
         Self { status: StatusCode::TOO_MANY_REQUESTS, headers, text: "429: too many requests; come again later\n" }
     }

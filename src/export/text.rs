@@ -72,9 +72,12 @@ pub fn report(outcomes: &[(&Outcome, PortState)], style: Style) -> String {
 pub fn table(outcomes: &[(&Outcome, PortState)], style: Style) -> String {
     let rows: Vec<[String; 6]> = outcomes.iter().map(|(outcome, state)| row(outcome, *state)).collect();
     let header = ["target", "host:port", "port", "TLS", "certificate", "result"].map(str::to_owned);
-    let width =
-        |column: usize| rows.iter().chain([&header]).map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..5).map(width).collect();
+    let mut widths = [0; 5];
+    for row in rows.iter().chain([&header]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
     let line = |row: &[String; 6]| {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ")
@@ -115,7 +118,7 @@ fn now(outcome: &Outcome) -> i64 {
 }
 
 fn days(certificate: &CertificateFacts, now: i64) -> String {
-    let left = certificate.leaf().and_then(|leaf| leaf.facts.as_ref()?.not_after).map(|end| end - now);
+    let left = certificate.leaf().and_then(|leaf| leaf.facts.as_ref()?.not_after).map(|end| end.saturating_sub(now));
     let left = left.map_or("unreadable".to_owned(), |left| {
         if left < 0 { format!("expired {} ago", span(left)) } else { format!("{} left", span(left)) }
     });
@@ -217,7 +220,7 @@ impl Page {
             let bar = if failed == Some(*phase) { self.style.ink(Ink::Bad, &bar) } else { bar };
             let text = format!("{:<9}{:>9}  {code}  {bar}", phase.as_str(), short(*time));
             self.line(if number == 0 { "phases" } else { "" }, text.trim_end());
-            before += *time;
+            before = before.saturating_add(*time);
         }
     }
 
@@ -294,8 +297,9 @@ impl Page {
 /// Where in the whole a phase lies. A phase that took time is never invisible.
 fn bar(before: Duration, time: Duration, total: Duration) -> String {
     let cell = |at: Duration| (at.as_secs_f64() / total.as_secs_f64() * TIME_LINE as f64).round() as usize;
-    let (start, end) = (cell(before).min(TIME_LINE - 1), cell(before + time));
-    format!("{}{}", " ".repeat(start), if end > start { "█".repeat(end - start) } else { "▏".to_owned() })
+    let start = cell(before).min(TIME_LINE - 1);
+    let length = cell(before.saturating_add(time)).saturating_sub(start);
+    format!("{}{}", " ".repeat(start), if length > 0 { "█".repeat(length) } else { "▏".to_owned() })
 }
 
 fn offers(offered: &Capabilities, clear: bool) -> String {
@@ -323,19 +327,19 @@ fn validity(facts: &Facts, now: i64) -> String {
     let Some(end) = facts.not_after else { return "its end of validity cannot be read".to_owned() };
     let to = date(end);
     match facts.not_before.filter(|start| *start > now) {
-        _ if end < now => format!("expired {} ago, on {to}", span(end - now)),
-        Some(start) => format!("valid only in {}, from {} to {to}", span(start - now), date(start)),
-        None => format!("{} left, until {to}", span(end - now)),
+        _ if end < now => format!("expired {} ago, on {to}", span(end.saturating_sub(now))),
+        Some(start) => format!("valid only in {}, from {} to {to}", span(start.saturating_sub(now)), date(start)),
+        None => format!("{} left, until {to}", span(end.saturating_sub(now))),
     }
 }
 
 fn names(facts: &Facts) -> String {
     let addresses = facts.addresses.iter().map(ToString::to_string);
     let all: Vec<String> = facts.dns_names.iter().cloned().chain(addresses).collect();
-    match all.len() {
-        0 => "no name (no subject alternative name)".into(),
-        1..=8 => all.join(", "),
-        more => format!("{} and {} more", all[..6].join(", "), more - 6),
+    match all.split_at_checked(6) {
+        Some((first, more)) if more.len() > 2 => format!("{} and {} more", first.join(", "), more.len()),
+        _ if all.is_empty() => "no name (no subject alternative name)".into(),
+        _ => all.join(", "),
     }
 }
 
@@ -344,7 +348,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().map(|line| line.chars().count()).unwrap_or_default();
-        if line > 0 && line + 1 + word.chars().count() > width {
+        if line > 0 && line.saturating_add(word.chars().count()) >= width {
             lines.push(word.to_owned());
         } else if let Some(last) = lines.last_mut() {
             if line > 0 {

@@ -9,11 +9,12 @@ pub fn rfc3339(seconds: i64) -> Option<String> {
     if !(-62_167_219_200..=253_402_300_799).contains(&seconds) {
         return None;
     }
-    let cycles = if seconds < 0 { -seconds / CYCLE + 1 } else { 0 };
-    let since = Duration::from_secs(u64::try_from(seconds + cycles * CYCLE).ok()?);
-    let text = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string();
-    let year: i64 = text.get(..4)?.parse().ok()?;
-    Some(format!("{:04}{}", year - 400 * cycles, &text[4..]))
+    let cycles = seconds.div_euclid(CYCLE).min(0);
+    let since = Duration::from_secs(u64::try_from(seconds.checked_sub(cycles.checked_mul(CYCLE)?)?).ok()?);
+    let text = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH.checked_add(since)?).to_string();
+    let (year, rest) = text.split_at_checked(4)?;
+    let year = year.parse::<i64>().ok()?.checked_add(cycles.checked_mul(400)?)?;
+    Some(format!("{year:04}{rest}"))
 }
 
 /// Seconds since 1970; before it, negative.
@@ -39,9 +40,9 @@ pub fn short(duration: Duration) -> String {
 pub fn span(seconds: i64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let seconds = seconds.unsigned_abs();
-    let (size, unit) = units.into_iter().find(|(size, _)| seconds >= 2 * size).unwrap_or((1, "second"));
-    let count = seconds / size;
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    let count = |size| seconds.checked_div(size).unwrap_or_default();
+    let (size, unit) = units.into_iter().find(|(size, _)| count(*size) >= 2).unwrap_or((1, "second"));
+    format!("{} {unit}{}", count(size), if count(size) == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

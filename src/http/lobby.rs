@@ -52,7 +52,7 @@ impl Lobby {
                 guest.leave.cancel();
             }
         }
-        let number = guests.last_key_value().map_or(0, |(last, _)| last + 1);
+        let number = guests.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
         let guest = Arc::new(Guest {
             number,
             served: AtomicUsize::new(0),

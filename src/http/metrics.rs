@@ -52,7 +52,13 @@ pub(super) struct Pages([[Shared; 2]; 3]);
 
 impl Pages {
     fn of(&self, format: Format, compressed: bool) -> &Shared {
-        &self.0[format as usize][usize::from(compressed)]
+        let [protobuf, openmetrics, text] = &self.0;
+        let [plain, gzip] = match format {
+            Format::Protobuf => protobuf,
+            Format::OpenMetrics => openmetrics,
+            Format::Text => text,
+        };
+        if compressed { gzip } else { plain }
     }
 }
 

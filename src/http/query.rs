@@ -20,9 +20,9 @@ fn decode(text: &str) -> Result<String, String> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digits = [rest.next().ok_or_else(wrong)?, rest.next().ok_or_else(wrong)?];
-                let digit = |byte: u8| char::from(byte).to_digit(16).ok_or_else(wrong);
-                (digit(digits[0])? * 16 + digit(digits[1])?) as u8
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                let (high, low) = digit().zip(digit()).ok_or_else(wrong)?;
+                (high << 4 | low) as u8
             }
             other => other,
         });

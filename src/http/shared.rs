@@ -32,7 +32,7 @@ impl Shared {
                 return Some(page);
             }
             _ => {
-                let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+                let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
                 let page = Bytes::from(write().await?);
                 (number, page)
             }

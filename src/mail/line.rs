@@ -24,6 +24,9 @@ pub struct LineBuffer {
     bytes: Vec<u8>,
     /// Where the unused part begins.
     start: usize,
+    /// How much of the unused part is known to hold no line ending, so that a server that sends single bytes
+    /// does not have each of them looked at again and again.
+    searched: usize,
     received: usize,
 }
 
@@ -43,24 +46,27 @@ impl LineBuffer {
         if self.received > MAX_SESSION {
             return Err(Overflow::Session);
         }
-        let unused = &self.bytes[self.start..];
-        let Some(end) = unused.iter().take(MAX_LINE).position(|b| *b == b'\n') else {
+        let unused = self.bytes.get(self.start..).unwrap_or_default();
+        let Some(end) = unused.iter().take(MAX_LINE).skip(self.searched).position(|b| *b == b'\n') else {
+            self.searched = unused.len();
             return if unused.len() >= MAX_LINE { Err(Overflow::Line) } else { Ok(None) };
         };
-        self.start += end + 1;
-        let line = &unused[..end];
+        let (line, rest) = unused.split_at_checked(self.searched.saturating_add(end)).unwrap_or_default();
+        self.start = self.bytes.len().saturating_sub(rest.len()).saturating_add(1);
+        self.searched = 0;
         Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
     /// What has arrived beyond the last line handed out.
     pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 
     /// Forgets what is pending.
     pub fn discard(&mut self) {
         self.bytes.clear();
         self.start = 0;
+        self.searched = 0;
     }
 }
 
@@ -95,6 +101,19 @@ mod tests {
         assert_eq!(buffer.next_line(), Ok(None));
         buffer.push(b"x");
         assert_eq!(buffer.next_line(), Err(Overflow::Line));
+    }
+
+    #[test]
+    fn a_line_ending_is_found_wherever_the_search_stopped() {
+        for cut in 0..8 {
+            let mut buffer = LineBuffer::default();
+            let (first, rest) = b"ab\r\nc\r\n".split_at(cut);
+            buffer.push(first);
+            let mut got = lines(&mut buffer);
+            buffer.push(rest);
+            got.extend(lines(&mut buffer));
+            assert_eq!(got, [b"ab".to_vec(), b"c".to_vec()], "cut at {cut}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Printable {
     /// Cleans bytes as they came from the wire.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         // Four bytes are the longest UTF-8 character: what lies further cannot be among the kept ones.
-        let enough = &bytes[..bytes.len().min(4 * (MAX_CHARS + 1))];
+        let enough = bytes.get(..4 * (MAX_CHARS + 1)).unwrap_or(bytes);
         let mut out = String::with_capacity(enough.len());
         for chunk in enough.utf8_chunks() {
             out.push_str(chunk.valid());

@@ -102,9 +102,10 @@ impl<'a> Survey<'a> {
     fn of(tried: &[Tried<'a>]) -> Self {
         let open: HashSet<_> =
             tried.iter().filter(|one| one.reach == Reach::Open).map(|one| (one.host, one.port)).collect();
-        let mut open_ports = HashMap::new();
+        let mut open_ports = HashMap::<_, usize>::new();
         for (host, _) in &open {
-            *open_ports.entry(*host).or_insert(0) += 1;
+            let count = open_ports.entry(*host).or_default();
+            *count = count.saturating_add(1);
         }
         let mut by_port: HashMap<u16, Vec<&Tried<'a>>> = HashMap::new();
         for one in tried {

@@ -52,7 +52,7 @@ impl Transcript {
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             let (begun_at, mut line) = self.begun.take().unwrap_or((at, Vec::new()));
             let room = MAX_LINE.saturating_sub(line.len());
-            line.extend_from_slice(&piece[..piece.len().min(room)]);
+            line.extend(piece.iter().take(room));
             if piece.ends_with(b"\n") {
                 self.push(begun_at, Speaker::Server, line.trim_ascii_end());
             } else {

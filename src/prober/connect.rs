@@ -87,7 +87,8 @@ pub(super) async fn connect(
     for (tried, address) in addresses.iter().enumerate() {
         // A fair share of what is left, so that dead addresses leave time for a live one.
         run.findings.address = Some(*address);
-        let share = run.left() / (addresses.len() - tried) as u32;
+        let untried = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(u32::MAX);
+        let share = run.left().checked_div(untried).unwrap_or_default();
         let attempted = match attempt(run, connections, *address, share).await {
             // The deadline of the phase and this address's share of it end together.
             Err(Halt::TimedOut) => Err(no_answer(*address, share)),

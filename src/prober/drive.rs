@@ -137,8 +137,9 @@ impl Dialogue<'_> {
             // TLS ended without close_notify: the same as an end of the stream where more was due.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(self.session.end_of_stream()),
             Ok(Ok(length)) => {
-                self.run.findings.transcript.received(self.run.elapsed(), &buffer[..length]);
-                self.session.feed(&buffer[..length]);
+                let received = buffer.get(..length).unwrap_or_default();
+                self.run.findings.transcript.received(self.run.elapsed(), received);
+                self.session.feed(received);
                 Ok(self.session.next_action())
             }
             Ok(Err(error)) => self.broken(&error),

@@ -117,8 +117,8 @@ impl Prober {
         let resolver = self.resolver.load_full();
         let answer = run.within(resolver.addresses(name)).await?;
         let addresses = answer.map_err(|fault| dns_failure(name, &fault))?.addresses;
-        let ipv6 = addresses.iter().filter(|address| address.is_ipv6()).count();
-        run.findings.dns = Some(AddressCount { ipv4: addresses.len() - ipv6, ipv6 });
+        let count = |family: fn(&IpAddr) -> bool| addresses.iter().filter(|address| family(address)).count();
+        run.findings.dns = Some(AddressCount { ipv4: count(IpAddr::is_ipv4), ipv6: count(IpAddr::is_ipv6) });
         let wanted: Vec<IpAddr> = addresses.into_iter().filter(|address| is_wanted(&endpoint, *address)).collect();
         if wanted.is_empty() { Err(dns_failure(name, &DnsFault::NoAddress).into()) } else { Ok(wanted) }
     }

@@ -94,11 +94,11 @@ impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        let new = &buf.filled()[before..];
+        let new = buf.filled().get(before..).unwrap_or_default();
         if self.limit < usize::MAX {
             let room = FIRST.saturating_sub(self.first.len());
-            self.first.extend_from_slice(&new[..new.len().min(room)]);
-            self.received += new.len();
+            self.first.extend(new.iter().take(room));
+            self.received = self.received.saturating_add(new.len());
             if self.received > self.limit {
                 return Poll::Ready(Err(io::Error::other(rustls::Error::General("the handshake is too long".into()))));
             }

@@ -124,7 +124,7 @@ fn tls_name(name: &ServerName) -> Option<TlsName<'static>> {
 }
 
 fn certificate_facts(run: &Run, chain: &[CertificateDer<'static>]) -> Option<CertificateFacts> {
-    let kept = &chain[..chain.len().min(MAX_CHAIN)];
+    let kept = chain.get(..MAX_CHAIN).unwrap_or(chain);
     let certificates: Vec<Certificate> = kept.iter().map(|der| Certificate::from_der(der)).collect();
     let now = run.wall_clock().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     let invalid = verdict::judge(kept, &certificates, run.endpoint.server_name(), now, &run.endpoint.module.roots);

@@ -29,7 +29,8 @@ impl Plan {
         let offset = interval.mul_f64(fraction);
         let first = interval.min(FIRST_ROUND).mul_f64(fraction);
         // Out of the squeezed round into the regular ones, with no two ticks closer than half an interval.
-        let regular = if offset - first >= interval / 2 { offset } else { offset + interval };
+        let far_enough = offset.saturating_sub(first).saturating_mul(2) >= interval;
+        let regular = if far_enough { offset } else { offset.saturating_add(interval) };
         Self { interval, first, regular }
     }
 
@@ -40,13 +41,11 @@ impl Plan {
 
     /// The tick to wait for after that of `last`, and how many have passed by now unused.
     pub fn next(&self, last: Duration, now: Duration) -> (Duration, u64) {
-        let due = if last < self.regular { self.regular } else { last + self.interval };
-        if now < due {
-            return (due, 0);
-        }
-        let missed = (now - due).as_nanos() / self.interval.as_nanos().max(1) + 1;
-        let missed = u32::try_from(missed).unwrap_or(u32::MAX);
-        (due + self.interval * missed, missed.into())
+        let due = if last < self.regular { self.regular } else { last.saturating_add(self.interval) };
+        let Some(late) = now.checked_sub(due) else { return (due, 0) };
+        let whole = late.as_nanos().checked_div(self.interval.as_nanos()).unwrap_or_default();
+        let missed = u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1);
+        (due.saturating_add(self.interval.saturating_mul(missed)), missed.into())
     }
 
     /// Whether a tick has come too late to be used.

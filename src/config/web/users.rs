@@ -54,14 +54,14 @@ impl fmt::Debug for PasswordHash {
 /// the library here wants zeros, which make the same salt.
 fn with_canonical_salt(text: &str) -> String {
     const LAST: usize = "$2y$10$".len() + 21;
-    let index = text.as_bytes().get(LAST).and_then(|last| ALPHABET.iter().position(|letter| letter == last));
-    match index {
-        Some(index) if text.is_ascii() => {
-            let last = char::from(ALPHABET[index & 0b11_0000]);
-            format!("{}{last}{}", &text[..LAST], &text[LAST + 1..])
-        }
-        _ => text.to_owned(),
-    }
+    let canonical = || {
+        let (before, rest) = text.split_at_checked(LAST)?;
+        let (last, after) = rest.split_at_checked(1)?;
+        let index = ALPHABET.iter().position(|letter| [*letter] == *last.as_bytes())?;
+        let letter = char::from(*ALPHABET.get(index & 0b11_0000)?);
+        Some(format!("{before}{letter}{after}"))
+    };
+    canonical().unwrap_or_else(|| text.to_owned())
 }
 
 /// Reads the users.

@@ -107,8 +107,9 @@ fn option(html: &mut Html, value: &str, text: &str, selected: bool) {
 }
 
 fn table(html: &mut Html, shown: &[Row<'_>], all: usize, query: &Query, now: SystemTime) {
-    let first = (query.page - 1).saturating_mul(ROWS).min(shown.len());
-    let part = &shown[first..shown.len().min(first + ROWS)];
+    let first = query.page.saturating_sub(1).saturating_mul(ROWS);
+    let part = shown.get(first..).unwrap_or_default();
+    let part = part.get(..ROWS).unwrap_or(part);
     html.element("table", &[("class", "endpoints")], |html| {
         html.leaf("caption", &[], &caption(part.len(), first, shown.len(), all, query));
         html.element("thead", &[], |html| html.element("tr", &[], |html| headings(html, query)));
@@ -126,7 +127,9 @@ fn caption(part: usize, first: usize, shown: usize, all: usize, query: &Query) -
     let which = match (part, shown) {
         (0, 0) => return format!("None of {} matches", endpoints(all)),
         (0, _) => return format!("There is no page {}", query.page),
-        (part, shown) if part < shown => format!("{}–{} of {}", first + 1, first + part, endpoints(shown)),
+        (part, shown) if part < shown => {
+            format!("{}–{} of {}", first.saturating_add(1), first.saturating_add(part), endpoints(shown))
+        }
         (_, shown) if shown < all => format!("{shown} of {}", endpoints(all)),
         (_, shown) => endpoints(shown),
     };
@@ -153,7 +156,8 @@ pub(super) fn address(row: &Row<'_>) -> String {
 
 /// A cell; on a narrow screen its heading stands in front of it.
 fn cell(html: &mut Html, column: usize, class: &str, content: impl FnOnce(&mut Html)) {
-    html.element("td", &[("class", class), ("data-column", COLUMNS[column].0)], content);
+    let heading = COLUMNS.get(column).map_or("", |(title, _)| title);
+    html.element("td", &[("class", class), ("data-column", heading)], content);
 }
 
 /// A cell's second line.

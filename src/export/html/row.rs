@@ -160,7 +160,7 @@ impl<'a> Row<'a> {
     /// No news for so long that something holds the probes up.
     pub(super) fn is_stale(&self) -> bool {
         let endpoint = &self.history.endpoint;
-        self.age().is_some_and(|age| age > 3 * endpoint.interval + endpoint.timeout())
+        self.age().is_some_and(|age| age > endpoint.interval.saturating_mul(3).saturating_add(endpoint.timeout()))
     }
 
     /// Since the last success; `None` before the first.

@@ -141,7 +141,8 @@ fn proportions(html: &mut Html, counts: &Counts) {
 pub(super) fn count_reasons(rows: &[Row<'_>]) -> Vec<(Reason, usize)> {
     let mut counts: BTreeMap<Reason, usize> = BTreeMap::new();
     for failure in rows.iter().filter_map(Row::failure) {
-        *counts.entry(failure.reason).or_default() += 1;
+        let count = counts.entry(failure.reason).or_default();
+        *count = count.saturating_add(1);
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| Reverse(*count));
@@ -175,10 +176,10 @@ fn reasons(html: &mut Html, rows: &[Row<'_>], query: &Query) {
 
 /// The certificates that end first, each once however many endpoints show it.
 fn certificates(html: &mut Html, rows: &[Row<'_>], now: SystemTime) {
-    let mut seen: BTreeMap<&str, (Remaining, &Row<'_>, usize)> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, (Remaining, &Row<'_>, Vec<&Row<'_>>)> = BTreeMap::new();
     for row in rows {
         if let (Some(left), Some(sha256)) = (row.certificate, row.certificate_sha256()) {
-            seen.entry(sha256).or_insert((left, row, 0)).2 += 1;
+            seen.entry(sha256).and_modify(|(_, _, others)| others.push(row)).or_insert((left, row, Vec::new()));
         }
     }
     let mut seen: Vec<_> = seen.into_values().collect();
@@ -189,13 +190,13 @@ fn certificates(html: &mut Html, rows: &[Row<'_>], now: SystemTime) {
     html.element("div", &[("class", "card certificates")], |html| {
         html.leaf("h2", &[], "Certificates ending first");
         html.element("ul", &[("class", "figures")], |html| {
-            for (left, row, count) in seen.iter().take(TOP) {
+            for (left, row, others) in seen.iter().take(TOP) {
                 html.element("li", &[], |html| {
                     let class = format!("number {}", left.level.as_str());
                     html.leaf("span", &[("class", &class)], &left.text(unix(now)));
                     html.element("span", &[], |html| {
                         html.link(&address(row), row.target().as_str());
-                        shown_at(html, row, count - 1);
+                        shown_at(html, row, others.len());
                     });
                 });
             }

@@ -89,7 +89,7 @@ fn positive(digits: &[u8]) -> Option<u64> {
 
 /// `STARTTLS` overwritten in place: eight characters, all `X` but perhaps the last.
 fn is_masked_starttls(keyword: &[u8]) -> bool {
-    keyword.len() == b"STARTTLS".len() && keyword[..7].iter().all(|b| *b == b'X') && keyword[7].is_ascii_uppercase()
+    keyword.strip_prefix(b"XXXXXXX").is_some_and(|last| matches!(last, [b'A'..=b'Z']))
 }
 
 #[cfg(test)]

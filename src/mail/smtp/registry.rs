@@ -111,7 +111,7 @@ pub fn mechanism(name: &str) -> &'static str {
 }
 
 fn known(list: &[&'static str], name: &str) -> &'static str {
-    list.binary_search(&name).map_or(OTHER, |at| list[at])
+    list.binary_search(&name).ok().and_then(|at| list.get(at)).copied().unwrap_or(OTHER)
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl ReplyReader {
         if *self.code.get_or_insert(code) != code {
             return Err(malformed());
         }
-        self.size += line.len();
+        self.size = self.size.saturating_add(line.len());
         if self.size > MAX_REPLY || self.lines.len() >= MAX_LINES {
             return Err(ReplyFault::TooLarge);
         }
@@ -89,7 +89,8 @@ impl ReplyReader {
 /// the probe is decided where the reply is expected.
 fn split_code(line: &[u8]) -> Option<(u16, &[u8])> {
     let (digits, rest) = line.split_at_checked(3)?;
-    let code = digits.iter().try_fold(0, |code, b| b.is_ascii_digit().then(|| code * 10 + u16::from(b - b'0')))?;
+    let all_digits = digits.iter().all(u8::is_ascii_digit);
+    let code = std::str::from_utf8(digits).ok().filter(|_| all_digits)?.parse().ok()?;
     Some((code, rest))
 }
 
