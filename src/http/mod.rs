@@ -37,6 +37,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hyper::header::HeaderMap;
+use hyper::{Method, Uri};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +89,11 @@ impl Site {
             probes: Semaphore::new(MAX_PROBES),
             stop: CancellationToken::new(),
         }
+    }
+
+    /// Answers a request; every request has an answer.
+    pub async fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> respond::Response {
+        routes::answer(self, method, uri, headers).await
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::lobby::{Guest, Lobby, Place};
-use super::{Site, respond, routes};
+use super::{Site, respond};
 use crate::door::{Door, Refusal};
 
 /// The most connections at once; beyond, idle ones leave for new ones.
@@ -110,7 +110,7 @@ fn service(
                 Ok(()) => {
                     // Whoever has not shown a right password is not being served.
                     let _served = guest.serve();
-                    routes::answer(&site, request.method(), request.uri(), request.headers()).await
+                    site.answer(request.method(), request.uri(), request.headers()).await
                 }
                 Err(refusal) => refuse(refusal),
             };
