@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustls::sign::CertifiedKey;
 
 use crate::cert::name::ServerName;
+use crate::cert::on_file::CertificateFile;
 use crate::cert::roots::Roots;
 use crate::mail::smtp::command::EhloName;
 use crate::phase::Phase;
@@ -69,6 +70,8 @@ pub struct Endpoint {
     pub family: Family,
     /// How it is probed.
     pub module: Arc<Module>,
+    /// The file with the certificate that the server ought to show, if the target names one.
+    pub certificate_file: Option<Arc<CertificateFile>>,
 }
 
 impl Endpoint {
@@ -94,6 +97,11 @@ impl Endpoint {
     /// The name asked for in the handshake and looked for in the certificate.
     pub fn server_name(&self) -> &ServerName {
         self.module.server_name.as_ref().unwrap_or(&self.host)
+    }
+
+    /// The file with the certificate that the server ought to show: the target's, else the module's.
+    pub fn certificate_file(&self) -> Option<&CertificateFile> {
+        self.certificate_file.as_deref().or(self.module.certificate_file.as_deref())
     }
 
     /// The time the whole probe may take.
@@ -162,6 +170,8 @@ pub struct Module {
     pub server_name: Option<ServerName>,
     /// What is trusted.
     pub roots: Arc<Roots>,
+    /// The file with the certificate that the server ought to show, if it is on this machine.
+    pub certificate_file: Option<Arc<CertificateFile>>,
     /// What we show if the server asks who we are.
     pub client_certificate: Option<Arc<CertifiedKey>>,
     /// The local address connections start from, if not the system's choice.

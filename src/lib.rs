@@ -29,6 +29,7 @@
 //! | a metric: its name, help, and where its value comes from | [`export::prometheus`] |
 //! | why a probe failed: the reasons, and what people are told to do | [`outcome::failure`] |
 //! | what makes a probe a success | [`outcome::verdict`] |
+//! | whether a host shows one certificate everywhere, and the one in its file | [`outcome::siblings`], [`outcome::on_disk`] |
 //! | whether a port is blocked, and by whom | [`outcome::port_state`] |
 //! | what people are told about it, and which port they may use instead | [`outcome::port_advice`] |
 //! | what is sent to a server, and when | [`mail::smtp::session`] |

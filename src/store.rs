@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::histogram::Histogram;
-use crate::outcome::Outcome;
 use crate::outcome::failure::Reason;
+use crate::outcome::{CertificateFacts, Outcome};
 use crate::phase::Phase;
 use crate::process::Process;
 
@@ -38,6 +38,17 @@ pub struct History {
     pub last_success: Option<SystemTime>,
     /// The last failures, the newest first.
     pub recent_failures: Vec<Arc<Outcome>>,
+    /// The certificate seen last, over probes that saw none; `None` before the first.
+    pub certificate: Option<SeenCertificate>,
+}
+
+/// Which certificate an endpoint shows, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenCertificate {
+    /// Of the server's own.
+    pub sha256: String,
+    /// When it was first seen: when we began to look, or when another was seen before.
+    pub since: SystemTime,
 }
 
 impl History {
@@ -50,6 +61,7 @@ impl History {
             phases: BTreeMap::new(),
             last_success: None,
             recent_failures: Vec::new(),
+            certificate: None,
         }
     }
 
@@ -67,6 +79,11 @@ impl History {
                 self.recent_failures.truncate(RECENT_FAILURES);
             }
         }
+        if let Some(leaf) = outcome.findings.certificate.as_ref().and_then(CertificateFacts::leaf)
+            && self.certificate.as_ref().is_none_or(|seen| seen.sha256 != leaf.sha256)
+        {
+            self.certificate = Some(SeenCertificate { sha256: leaf.sha256.clone(), since: outcome.findings.ended });
+        }
         self.latest = Some(outcome);
     }
 }
@@ -76,6 +93,8 @@ impl From<Outcome> for History {
     fn from(outcome: Outcome) -> Self {
         let mut history = Self::new(outcome.endpoint.clone());
         history.add(Arc::new(outcome));
+        // Nobody looked before: that it was new to us says nothing.
+        history.certificate = None;
         history
     }
 }

@@ -419,7 +419,8 @@ const OUTCOME: [&str; 18] = [
     "chain",
 ];
 
-const OF_ENDPOINT: [&str; 6] = ["id", "interval_seconds", "labels", "attempts", "failed_attempts", "last_success"];
+const OF_ENDPOINT: [&str; 7] =
+    ["id", "interval_seconds", "labels", "attempts", "failed_attempts", "last_success", "certificate_changed"];
 
 fn fields(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()

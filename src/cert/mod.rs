@@ -4,6 +4,7 @@
 //! - [`dates`]: when it is valid, however that is written.
 //! - `der`: the walk through the encoding.
 //! - [`name`]: host names, and which certificates are good for them (RFC 9525).
+//! - [`on_file`]: the certificate that a server ought to show, out of its file.
 //! - [`roots`]: the trust anchors, and the question whether a chain leads to one.
 //! - [`verdict`]: every reason why a chain is not valid, not just the first.
 //!
@@ -13,5 +14,6 @@ pub mod dates;
 mod der;
 pub mod facts;
 pub mod name;
+pub mod on_file;
 pub mod roots;
 pub mod verdict;

@@ -36,5 +36,6 @@ pub fn endpoint(host: &ServerName, port: u16, module: Arc<Module>) -> Endpoint {
         interval: DEFAULT_INTERVAL,
         family: Family::Any,
         module,
+        certificate_file: None,
     }
 }

@@ -7,10 +7,12 @@
 //! - [`modules`] and [`targets`]: what is probed, and how.
 //! - [`probe_endpoint`]: what `/probe` may be asked for.
 //! - [`hostname`]: the default of `ehlo_name`.
+//! - [`certificate_file`]: the certificates that servers ought to show.
 //! - [`watch`]: the other files, and whether they have changed.
 //! - [`web`]: another file, of who may come in to our HTTP server.
 
 pub mod adhoc;
+mod certificate_file;
 mod file;
 mod hostname;
 mod modules;
@@ -30,6 +32,7 @@ use crate::cert::roots::Roots;
 use crate::endpoint::Endpoint;
 use crate::mail::smtp::command::EhloName;
 
+use certificate_file::CertificateFiles;
 use file::Node;
 pub use modules::{DEFAULT_TIMEOUT, Modules, by_port};
 pub use probe_endpoint::ProbeRules;
@@ -176,10 +179,11 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
     let mut warnings: Vec<String> = note.into_iter().collect();
     let roots = Arc::new(roots);
     let mut modules = Modules::built_in(&roots, ehlo.as_ref());
+    let mut certificates = CertificateFiles::default();
     if let Some((node, at)) = entries.get("modules") {
-        modules.read(source, node, at, &roots, ehlo.as_ref());
+        modules.read(source, node, at, &roots, ehlo.as_ref(), &mut certificates);
     }
-    let mut targets = Targets::new(&modules, own_interval);
+    let mut targets = Targets::new(&modules, own_interval, certificates);
     if let Some((node, at)) = entries.get("targets") {
         targets.read(source, node, &at);
     }
@@ -189,6 +193,8 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
     }
     let rules = entries.get("probe_endpoint").map(|(node, at)| ProbeRules::read(source, node, at));
     entries.finish(source);
+    let mut files = std::mem::take(&mut source.used);
+    files.append(&mut targets.used);
     let endpoints = targets.endpoints;
     warnings.extend(remarks(&endpoints));
     Config {
@@ -199,7 +205,7 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
         histograms,
         probe_rules: rules.unwrap_or_default(),
         warnings,
-        watched: Watched { patterns, files: std::mem::take(&mut source.used) },
+        watched: Watched { patterns, files },
         text: source.text().into(),
         shard: Shard::WHOLE,
     }
@@ -249,6 +255,7 @@ fn target_file(path: &Path, targets: &mut Targets<'_>, problems: &mut Vec<Proble
             if root != Node::Null {
                 targets.read(&mut source, &root, &At::default());
             }
+            targets.used.append(&mut source.used);
             problems.extend(source.problems);
         }
     }

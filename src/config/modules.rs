@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::certificate_file::CertificateFiles;
 use super::file::Node;
 use super::reader::{At, Entries, Source, list};
 use super::values::{address, duration, text, word};
@@ -76,10 +77,11 @@ impl Modules {
         at: At,
         roots: &Arc<Roots>,
         ehlo: Option<&EhloName>,
+        certificates: &mut CertificateFiles,
     ) {
         for (name, node, at) in Entries::of(source, node, at).all() {
             let base = self.0.get(name).map(|module| Module::clone(module));
-            if let Some(module) = module(source, name, node, at, base, roots, ehlo) {
+            if let Some(module) = module(source, name, node, at, base, roots, ehlo, certificates) {
                 self.0.insert(name.to_owned(), Arc::new(module));
             }
         }
@@ -111,6 +113,7 @@ fn blank(name: &str, security: Security, roots: &Arc<Roots>, ehlo_name: Option<&
         phase_timeouts: BTreeMap::new(),
         server_name: None,
         roots: roots.clone(),
+        certificate_file: None,
         client_certificate: None,
         source_address: None,
         ehlo_name: ehlo_name.cloned(),
@@ -127,6 +130,7 @@ fn module(
     base: Option<Module>,
     roots: &Arc<Roots>,
     ehlo: Option<&EhloName>,
+    certificates: &mut CertificateFiles,
 ) -> Option<Module> {
     let mut entries = Entries::of(source, node, at);
     let is_new = base.is_none();
@@ -160,6 +164,9 @@ fn module(
     }
     if let Some(roots) = ca_file(source, &mut entries) {
         module.roots = roots;
+    }
+    if let Some((node, at)) = entries.get("certificate_file") {
+        module.certificate_file = certificates.read(source, node, &at);
     }
     if let Some((node, at)) = entries.get("client_certificate") {
         module.client_certificate = client_certificate(source, node, at);

@@ -1,14 +1,17 @@
 //! Targets: hosts and ports, in the configuration itself, in further files, and in Prometheus' file_sd lists.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::certificate_file::CertificateFiles;
 use super::file::Node;
 use super::modules::{Modules, by_port};
 use super::reader::{At, Entries, Source, list};
 use super::values::{duration, port, text, word};
 use crate::cert::name::ServerName;
+use crate::cert::on_file::CertificateFile;
 use crate::endpoint::{Endpoint, EndpointId, Family, RESERVED_LABELS};
 
 /// The shortest and the longest interval.
@@ -19,6 +22,9 @@ pub(super) struct Targets<'a> {
     pub modules: &'a Modules,
     pub interval: Duration,
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// The files named in target files that were read.
+    pub used: Vec<PathBuf>,
+    certificates: CertificateFiles,
     seen: HashSet<EndpointId>,
 }
 
@@ -35,11 +41,12 @@ struct Common {
     interval: Duration,
     family: Family,
     module: Option<String>,
+    certificate_file: Option<Arc<CertificateFile>>,
 }
 
 impl<'a> Targets<'a> {
-    pub(super) fn new(modules: &'a Modules, interval: Duration) -> Self {
-        Self { modules, interval, endpoints: Vec::new(), seen: HashSet::new() }
+    pub(super) fn new(modules: &'a Modules, interval: Duration, certificates: CertificateFiles) -> Self {
+        Self { modules, interval, endpoints: Vec::new(), used: Vec::new(), certificates, seen: HashSet::new() }
     }
 
     /// A list of targets; an entry with a `targets` key of its own is one of Prometheus' file_sd groups.
@@ -65,13 +72,16 @@ impl<'a> Targets<'a> {
         let families = [("any", Family::Any), ("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
         let family = entries.read(source, "family", word(&families)).unwrap_or_default();
         let labels = entries.get("labels").map(|(node, at)| labels(source, node, at)).unwrap_or_default();
+        let certificate_file = entries.get("certificate_file");
+        let certificate_file = certificate_file.and_then(|(node, at)| self.certificates.read(source, node, &at));
         if ports.is_none() {
             entries.missing(source, "ports", "[25, 465, 587]");
         }
         entries.finish(source);
         let (Some(host), Some((ports, ports_at))) = (host, ports) else { return };
         let target = name.unwrap_or_else(|| host.to_string());
-        let common = Common { target, host, labels, interval: own_interval.unwrap_or(self.interval), family, module };
+        let interval = own_interval.unwrap_or(self.interval);
+        let common = Common { target, host, labels, interval, family, module, certificate_file };
         let ports_list = list(source, ports, &ports_at);
         if ports_list.is_empty() {
             source.problem(&ports_at, "no port is named: write `ports: [25, 465, 587]`");
@@ -111,6 +121,7 @@ impl<'a> Targets<'a> {
             interval: common.interval,
             family: common.family,
             module: module.clone(),
+            certificate_file: common.certificate_file.clone(),
         };
         if self.seen.insert(endpoint.id()) {
             self.endpoints.push(Arc::new(endpoint));
@@ -157,6 +168,7 @@ impl<'a> Targets<'a> {
                         interval: self.interval,
                         family: Family::Any,
                         module: None,
+                        certificate_file: None,
                     };
                     self.endpoint(source, &common, port, module.clone(), &at);
                 }

@@ -126,3 +126,29 @@ fn months_are_out_of_bounds() {
 fn an_empty_file_is_a_configuration_without_targets() {
     assert_eq!(load("").unwrap().warnings.last().unwrap(), "no target is configured: nothing is probed");
 }
+
+#[test]
+fn a_certificate_file_is_read_when_it_is_named_and_nothing_of_it_is_told() {
+    let secret = "c2VjcmV0IHNlY3JldCBzZWNyZXQ=";
+    let dir = std::env::temp_dir().join(format!("mail-certificate-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let named = |name: &str| dir.join(name).display().to_string();
+    std::fs::write(named("key.pem"), format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"))
+        .unwrap();
+    std::fs::write(named("large.pem"), vec![b'#'; 1024 * 1024 + 1]).unwrap();
+    let text = |name: &str| {
+        format!("targets:\n  - {{host: a.example, ports: [25, 465], certificate_file: '{}'}}\n", named(name))
+    };
+    for (name, expected) in [
+        ("none.pem", "none.pem cannot be read: No such file or directory"),
+        ("", "is no file: name the PEM file that the mail server loads"),
+        ("large.pem", "large.pem is larger than 1 MiB"),
+        ("key.pem", "key.pem cannot be used: it has no readable certificate (-----BEGIN CERTIFICATE-----)"),
+    ] {
+        let found = problems(&text(name));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("mail.yml:2:") && found[0].contains("targets[0].certificate_file: "), "{found:?}");
+        assert!(found[0].contains(expected) && !found[0].contains("c2Vj"), "{found:?}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -14,15 +14,20 @@ use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::reply::Reply;
 use crate::outcome::failure::Reason;
+use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_state::{PortState, port_states};
+use crate::outcome::siblings::matches_siblings;
 use crate::outcome::transcript::Speaker;
 use crate::outcome::{Outcome, phase_of};
 use crate::store::{History, Snapshot};
 
 /// An array of outcomes, indented.
 pub fn outcomes(outcomes: &[(&Outcome, PortState)], with_transcript: bool) -> String {
-    let views: Vec<View<'_>> =
-        outcomes.iter().map(|(outcome, state)| View::of(outcome, Some(*state), with_transcript)).collect();
+    let all: Vec<&Outcome> = outcomes.iter().map(|(outcome, _)| *outcome).collect();
+    let verdicts = outcomes.iter().zip(matches_siblings(&all));
+    let views: Vec<View<'_>> = verdicts
+        .map(|((outcome, state), matches)| View::of(outcome, Some((*state, matches)), with_transcript))
+        .collect();
     write(&views)
 }
 
@@ -30,16 +35,16 @@ pub fn outcomes(outcomes: &[(&Outcome, PortState)], with_transcript: bool) -> St
 /// not been probed yet has nulls.
 pub fn endpoints(snapshot: &Snapshot) -> String {
     let views: Vec<EndpointView<'_>> =
-        with_states(snapshot).map(|(history, state)| EndpointView::of(history, state, false)).collect();
+        together(snapshot).map(|(history, verdict)| EndpointView::of(history, verdict, false)).collect();
     write(&views)
 }
 
 /// The endpoint with this name, with its transcript and its recent failures; `None` if there is none.
 pub fn endpoint(snapshot: &Snapshot, id: &str) -> Option<String> {
-    let (history, state) = with_states(snapshot).find(|(history, _)| history.endpoint.id().to_string() == id)?;
+    let (history, verdict) = together(snapshot).find(|(history, _)| history.endpoint.id().to_string() == id)?;
     let failures = history.recent_failures.iter();
     Some(write(&Detail {
-        endpoint: EndpointView::of(history, state, true),
+        endpoint: EndpointView::of(history, verdict, true),
         // What the other endpoints were then is forgotten, and with it the state of the port.
         recent_failures: failures.map(|outcome| View::of(outcome, None, true)).collect(),
     }))
@@ -55,13 +60,17 @@ fn write(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// Each endpoint with the state of its port, if it has been probed.
-fn with_states(snapshot: &Snapshot) -> impl Iterator<Item = (&History, Option<PortState>)> {
+/// What only all endpoints together tell: the state of the port, and whether the certificate is the one that the host
+/// ought to show.
+type Together = (PortState, Option<bool>);
+
+/// Each endpoint with that, if it has been probed.
+fn together(snapshot: &Snapshot) -> impl Iterator<Item = (&History, Option<Together>)> {
     let probed: Vec<&Outcome> = snapshot.endpoints.iter().filter_map(|history| history.latest.as_deref()).collect();
-    let mut states = port_states(&probed).into_iter();
+    let mut verdicts = port_states(&probed).into_iter().zip(matches_siblings(&probed));
     snapshot.endpoints.iter().map(move |history| {
-        let state = history.latest.as_ref().and_then(|_| states.next());
-        (&**history, state)
+        let verdict = history.latest.as_ref().and_then(|_| verdicts.next());
+        (&**history, verdict)
     })
 }
 
@@ -73,6 +82,7 @@ struct EndpointView<'a> {
     attempts: u64,
     failed_attempts: u64,
     last_success: Option<String>,
+    certificate_changed: Option<String>,
     #[serde(flatten)]
     outcome: View<'a>,
 }
@@ -85,10 +95,10 @@ struct Detail<'a> {
 }
 
 impl<'a> EndpointView<'a> {
-    fn of(history: &'a History, state: Option<PortState>, with_transcript: bool) -> Self {
+    fn of(history: &'a History, together: Option<Together>, with_transcript: bool) -> Self {
         let endpoint = &history.endpoint;
         let outcome = match &history.latest {
-            Some(outcome) => View::of(outcome, state, with_transcript),
+            Some(outcome) => View::of(outcome, together, with_transcript),
             None => View::unknown(endpoint),
         };
         Self {
@@ -98,6 +108,7 @@ impl<'a> EndpointView<'a> {
             attempts: history.attempts,
             failed_attempts: history.failures.values().sum(),
             last_success: history.last_success.and_then(|at| rfc3339(unix_seconds(at) as i64)),
+            certificate_changed: history.certificate.as_ref().and_then(|seen| rfc3339(unix_seconds(seen.since) as i64)),
             outcome,
         }
     }
@@ -177,6 +188,10 @@ struct Tls<'a> {
 struct LeafView<'a> {
     valid: bool,
     invalid_reasons: Vec<&'static str>,
+    /// Null where no other port or address of the host shows one.
+    matches_siblings: Option<bool>,
+    /// Null without a `certificate_file`.
+    matches_file: Option<bool>,
     #[serde(flatten)]
     facts: CertificateView<'a>,
 }
@@ -227,7 +242,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn of(outcome: &'a Outcome, state: Option<PortState>, with_transcript: bool) -> Self {
+    fn of(outcome: &'a Outcome, together: Option<Together>, with_transcript: bool) -> Self {
         let findings = &outcome.findings;
         let chain = findings.certificate.as_ref().map(|certificate| certificate.chain.as_slice());
         Self {
@@ -235,7 +250,7 @@ impl<'a> View<'a> {
             success: Some(outcome.success()),
             started: rfc3339(unix_seconds(findings.started) as i64),
             duration_seconds: Some(findings.duration.as_secs_f64()),
-            port_state: state.map(PortState::as_str),
+            port_state: together.map(|(state, _)| state.as_str()),
             phases: Some(phases(outcome)),
             failure: failure(outcome),
             expectations: Some(expectations(outcome)),
@@ -245,7 +260,7 @@ impl<'a> View<'a> {
                 cipher: &tls.cipher,
                 group: tls.group.as_deref(),
             }),
-            certificate: leaf(outcome),
+            certificate: leaf(outcome, together.and_then(|(_, matches)| matches)),
             chain: chain.map(|chain| chain.iter().map(certificate).collect()),
             transcript: with_transcript.then(|| transcript(outcome)),
             ..Self::unknown(&outcome.endpoint)
@@ -303,11 +318,13 @@ pub(super) fn banner(greeting: &Reply) -> String {
     format!("{:03} {text}", greeting.code).trim_end().to_owned()
 }
 
-fn leaf(outcome: &Outcome) -> Option<LeafView<'_>> {
+fn leaf(outcome: &Outcome, matches_siblings: Option<bool>) -> Option<LeafView<'_>> {
     let found = outcome.findings.certificate.as_ref()?;
     Some(LeafView {
         valid: found.invalid.is_empty(),
         invalid_reasons: found.invalid.iter().map(|finding| Reason::from(finding.reason).as_str()).collect(),
+        matches_siblings,
+        matches_file: on_disk::compare(outcome).map(|compared| compared == OnDisk::Same),
         facts: certificate(found.leaf()?),
     })
 }

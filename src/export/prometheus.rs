@@ -25,7 +25,9 @@ use crate::histogram::{Histogram, SCHEMA};
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::registry;
 use crate::outcome::failure::Reason;
+use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_state::{PortState, port_states};
+use crate::outcome::siblings::matches_siblings;
 use crate::outcome::{Findings, Outcome, phase_of};
 use crate::store::{Exporter, History, Skip, Snapshot};
 
@@ -104,15 +106,21 @@ struct View {
     history: Arc<History>,
     /// `None` before the first probe.
     port_state: Option<PortState>,
+    /// `None` where no certificate was seen, or no other port or address of the host showed one.
+    matches_siblings: Option<bool>,
 }
 
 fn views(snapshot: &Snapshot) -> Vec<View> {
     let probed: Vec<&Outcome> = snapshot.endpoints.iter().filter_map(|history| history.latest.as_deref()).collect();
-    let mut states = port_states(&probed).into_iter();
-    let view = |history: &Arc<History>| View {
-        labels: identity(history),
-        history: history.clone(),
-        port_state: history.latest.as_ref().and_then(|_| states.next()),
+    let mut verdicts = port_states(&probed).into_iter().zip(matches_siblings(&probed));
+    let view = |history: &Arc<History>| {
+        let verdict = history.latest.as_ref().and_then(|_| verdicts.next());
+        View {
+            labels: identity(history),
+            history: history.clone(),
+            port_state: verdict.map(|(state, _)| state),
+            matches_siblings: verdict.and_then(|(_, matches)| matches),
+        }
     };
     snapshot.endpoints.iter().map(view).collect()
 }
@@ -378,6 +386,20 @@ const ENDPOINT_FAMILIES: &[Family<View>] = families! {
         |view, out| {
             let certificate = view.findings().and_then(|findings| findings.certificate.as_ref());
             out.maybe(certificate.map(|certificate| certificate.chain.len() as f64))
+        };
+    "mail_tls_certificate_matches_siblings" Gauge "Whether the certificate is the newest valid one that the ports and addresses of the host show.":
+        |view, out| out.maybe(view.matches_siblings.map(|matches| f64::from(u8::from(matches))));
+    "mail_tls_certificate_changed_timestamp_seconds" Gauge "When the exporter first saw this certificate here, in seconds since 1970.":
+        |view, out| out.maybe(view.history.certificate.as_ref().map(|seen| unix_seconds(seen.since)));
+    "mail_tls_certificate_matches_file" Gauge "Whether the certificate is the one in certificate_file.":
+        |view, out| {
+            let compared = view.outcome().and_then(on_disk::compare);
+            out.maybe(compared.map(|compared| f64::from(u8::from(compared == OnDisk::Same))))
+        };
+    "mail_tls_certificate_file_not_after_timestamp_seconds" Gauge "When the certificate in certificate_file expires, in seconds since 1970.":
+        |view, out| {
+            let file = view.history.endpoint.certificate_file().and_then(|file| file.facts());
+            out.maybe(file.and_then(|facts| facts.not_after).map(|seconds| seconds as f64))
         };
     "mail_dns_addresses" Gauge "How many addresses the name had.":
         |view, out| {

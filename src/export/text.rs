@@ -11,8 +11,10 @@ use crate::cert::verdict::Invalid;
 use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::outcome::failure::{Failure, Reason};
+use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_advice;
 use crate::outcome::port_state::PortState;
+use crate::outcome::siblings::matches_siblings;
 use crate::outcome::transcript::Speaker;
 use crate::outcome::{CertificateFacts, Outcome, phase_of};
 
@@ -63,7 +65,10 @@ pub fn report(outcomes: &[(&Outcome, PortState)], style: Style) -> String {
         out.push_str(&table(outcomes, style));
         out.push('\n');
     }
-    let parts: Vec<String> = outcomes.iter().map(|(outcome, state)| one(outcome, *state, outcomes, style)).collect();
+    let all: Vec<&Outcome> = outcomes.iter().map(|(outcome, _)| *outcome).collect();
+    let matches = matches_siblings(&all).into_iter();
+    let parts: Vec<String> =
+        outcomes.iter().zip(matches).map(|(one, matches)| report_one(one, matches, outcomes, style)).collect();
     out.push_str(&parts.join("\n"));
     out
 }
@@ -131,7 +136,13 @@ fn days(certificate: &CertificateFacts, now: i64) -> String {
     }
 }
 
-fn one(outcome: &Outcome, state: PortState, all: &[(&Outcome, PortState)], style: Style) -> String {
+fn report_one(
+    (outcome, state): &(&Outcome, PortState),
+    matches_siblings: Option<bool>,
+    all: &[(&Outcome, PortState)],
+    style: Style,
+) -> String {
+    let state = *state;
     let mut page = Page { out: String::new(), style };
     page.head(outcome);
     if let Some(failure) = &outcome.failure {
@@ -143,6 +154,7 @@ fn one(outcome: &Outcome, state: PortState, all: &[(&Outcome, PortState)], style
     page.tls(outcome);
     if let Some(certificate) = &outcome.findings.certificate {
         page.certificate(certificate, now(outcome));
+        page.elsewhere(outcome, matches_siblings);
     }
     page.expectations(outcome);
     if style.transcript {
@@ -266,6 +278,18 @@ impl Page {
         };
         self.line("", &format!("{}, {}, {chain}, serial {}", facts.key, facts.signature, facts.serial));
         self.line("", &format!("sha256 {}", leaf.sha256));
+    }
+
+    /// What the host's other ports and the file on disk say to the certificate, where they say something else.
+    fn elsewhere(&mut self, outcome: &Outcome, matches_siblings: Option<bool>) {
+        if matches_siblings == Some(false) {
+            let text = "another port of the host shows a newer or better one: was this service reloaded?";
+            self.wrapped("", text, Some(Ink::Warn));
+        }
+        let Some(on_disk) = on_disk::compare(outcome) else { return };
+        let path = outcome.endpoint.certificate_file().map(|file| file.path.display().to_string()).unwrap_or_default();
+        let ink = (on_disk != OnDisk::Same).then_some(Ink::Warn);
+        self.wrapped("", &format!("{}: {}", Printable::from_text(&path), on_disk.advice()), ink);
     }
 
     fn expectations(&mut self, outcome: &Outcome) {

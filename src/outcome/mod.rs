@@ -7,8 +7,10 @@
 //! I/O, no clock and no format here.
 
 pub mod failure;
+pub mod on_disk;
 pub mod port_advice;
 pub mod port_state;
+pub mod siblings;
 pub mod transcript;
 pub mod verdict;
 

@@ -22,6 +22,7 @@ fn endpoint(port: u16) -> Arc<Endpoint> {
         interval: Duration::from_millis(100),
         family: crate::endpoint::Family::Any,
         module,
+        certificate_file: None,
     })
 }
 

@@ -36,7 +36,7 @@ pub(super) fn page(row: &Row<'_>, base: &str, now: SystemTime) -> String {
                 if let Some(outcome) = row.outcome {
                     section(html, "What the server offers", |html| offers(html, outcome));
                     if let Some(seen) = &outcome.findings.certificate {
-                        section(html, "Certificate", |html| certificate(html, row, seen, unix(now)));
+                        section(html, "Certificate", |html| certificate(html, row, seen, now));
                     }
                 }
                 section(html, "Repeat it", |html| repeat(html, endpoint, base));
@@ -98,7 +98,7 @@ fn why(html: &mut Html, row: &Row<'_>) {
     });
 }
 
-fn time(html: &mut Html, at: SystemTime, now: SystemTime) {
+pub(super) fn time(html: &mut Html, at: SystemTime, now: SystemTime) {
     let date = rfc3339(unix(at)).unwrap_or_default();
     html.text(&format!("{} ago ", brief(since(at, now))));
     html.leaf("time", &[("class", "muted"), ("datetime", &date)], &readable(&date));

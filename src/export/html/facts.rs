@@ -1,14 +1,18 @@
 //! What a probe found, on the page of an endpoint: capabilities, certificate, dialogue.
 
+use std::time::SystemTime;
+
+use super::endpoint::time;
 use super::list::size;
 use super::markup::Html;
-use super::row::Row;
+use super::row::{Row, unix};
 use super::table::{fact, facts, readable, table, text_fact};
 use crate::cert::facts::{Certificate, Facts};
 use crate::export::json::banner;
 use crate::export::time::{rfc3339, short};
 use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
+use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::transcript::Speaker;
 use crate::outcome::{CertificateFacts, Outcome};
 
@@ -62,7 +66,7 @@ fn stage(html: &mut Html, offered: &Capabilities, clear: bool) {
 }
 
 /// What the certificate is worth, what it says, and the chain behind it.
-pub(super) fn certificate(html: &mut Html, row: &Row<'_>, seen: &CertificateFacts, now: i64) {
+pub(super) fn certificate(html: &mut Html, row: &Row<'_>, seen: &CertificateFacts, now: SystemTime) {
     facts(html, |html| {
         fact(html, "Verdict", |html| match seen.invalid.as_slice() {
             [] => html.leaf("span", &[("class", "good")], "✓ valid"),
@@ -76,7 +80,11 @@ pub(super) fn certificate(html: &mut Html, row: &Row<'_>, seen: &CertificateFact
             }
         });
         if let Some(left) = row.certificate {
-            fact(html, "Left", |html| html.leaf("span", &[("class", left.level.as_str())], &left.text(now)));
+            fact(html, "Left", |html| html.leaf("span", &[("class", left.level.as_str())], &left.text(unix(now))));
+        }
+        elsewhere(html, row);
+        if let Some(known) = &row.history.certificate {
+            fact(html, "Seen since", |html| time(html, known.since, now));
         }
         if let Some(leaf) = seen.leaf() {
             leaf.facts.iter().for_each(|facts| leaf_facts(html, facts));
@@ -88,6 +96,21 @@ pub(super) fn certificate(html: &mut Html, row: &Row<'_>, seen: &CertificateFact
         _ => table(html, "The chain as sent", &["Chain as sent", "Until", "Key"], |html| {
             seen.chain.iter().for_each(|one| link_of_chain(html, one));
         }),
+    }
+}
+
+/// What the host's other ports and the file on disk say to it.
+fn elsewhere(html: &mut Html, row: &Row<'_>) {
+    let mut compared = |name, good, text: &str| {
+        fact(html, name, |html| html.leaf("span", &[("class", if good { "good" } else { "warn" })], text));
+    };
+    match row.matches_siblings {
+        Some(true) => compared("Other ports", true, "show no newer one"),
+        Some(false) => compared("Other ports", false, "show a newer or better one: was this service reloaded?"),
+        None => {}
+    }
+    if let Some(on_disk) = row.outcome.and_then(on_disk::compare) {
+        compared("On disk", on_disk == OnDisk::Same, on_disk.advice());
     }
 }
 

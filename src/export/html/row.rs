@@ -6,6 +6,7 @@ use crate::export::time::{span, unix_seconds};
 use crate::mail::Printable;
 use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::port_state::{PortState, port_states};
+use crate::outcome::siblings::matches_siblings;
 use crate::outcome::{CertificateFacts, Outcome};
 use crate::store::{History, Snapshot};
 
@@ -112,27 +113,35 @@ pub(super) struct Row<'a> {
     pub(super) port: Option<PortState>,
     /// `None` when no certificate was seen, or none that can be read.
     pub(super) certificate: Option<Remaining>,
+    /// Whether it is the one that the host ought to show; `None` where nothing can be compared.
+    pub(super) matches_siblings: Option<bool>,
     now: SystemTime,
 }
 
 /// All of a snapshot, in its order.
 pub(super) fn rows(snapshot: &Snapshot, now: SystemTime) -> Vec<Row<'_>> {
     let probed: Vec<&Outcome> = snapshot.endpoints.iter().filter_map(|history| history.latest.as_deref()).collect();
-    let mut states = port_states(&probed).into_iter();
+    let mut verdicts = port_states(&probed).into_iter().zip(matches_siblings(&probed));
     let mut rows = Vec::with_capacity(snapshot.endpoints.len());
     for (position, history) in snapshot.endpoints.iter().enumerate() {
-        let port = history.latest.as_ref().and_then(|_| states.next());
-        rows.push(Row::new(position, history, port, now));
+        let (port, matches) = history.latest.as_ref().and_then(|_| verdicts.next()).unzip();
+        rows.push(Row::new(position, history, port, matches.flatten(), now));
     }
     rows
 }
 
 impl<'a> Row<'a> {
-    fn new(position: usize, history: &'a History, port: Option<PortState>, now: SystemTime) -> Self {
+    fn new(
+        position: usize,
+        history: &'a History,
+        port: Option<PortState>,
+        matches_siblings: Option<bool>,
+        now: SystemTime,
+    ) -> Self {
         let outcome = history.latest.as_deref();
         let certificate = outcome.and_then(|outcome| outcome.findings.certificate.as_ref());
         let certificate = certificate.and_then(|seen| Remaining::of_leaf(seen, unix(now)));
-        Self { position, history, outcome, port, certificate, now }
+        Self { position, history, outcome, port, certificate, matches_siblings, now }
     }
 
     pub(super) fn state(&self) -> State {

@@ -149,6 +149,7 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
         interval: Duration::from_secs(60),
         family: Family::Any,
         module: CONFIG.modules.get(by_port(port).unwrap()).unwrap().clone(),
+        certificate_file: None,
     }
 }
 
