@@ -80,8 +80,10 @@ impl Modules {
         certificates: &mut CertificateFiles,
     ) {
         for (name, node, at) in Entries::of(source, node, at).all() {
-            let base = self.0.get(name).map(|module| Module::clone(module));
-            if let Some(module) = module(source, name, node, at, base, roots, ehlo, certificates) {
+            let known = self.0.get(name).map(|module| Module::clone(module));
+            let is_new = known.is_none();
+            let base = known.unwrap_or_else(|| blank(name, Security::Plain, roots, ehlo));
+            if let Some(module) = module(source, node, at, base, is_new, certificates) {
                 self.0.insert(name.to_owned(), Arc::new(module));
             }
         }
@@ -124,17 +126,13 @@ fn blank(name: &str, security: Security, roots: &Arc<Roots>, ehlo_name: Option<&
 /// One entry of `modules`. `None` when it has a problem that leaves no module.
 fn module(
     source: &mut Source,
-    name: &str,
     node: &Node,
     at: At,
-    base: Option<Module>,
-    roots: &Arc<Roots>,
-    ehlo: Option<&EhloName>,
+    mut module: Module,
+    is_new: bool,
     certificates: &mut CertificateFiles,
 ) -> Option<Module> {
     let mut entries = Entries::of(source, node, at);
-    let is_new = base.is_none();
-    let mut module = base.unwrap_or_else(|| blank(name, Security::Plain, roots, ehlo));
     let words = Security::ALL.map(|security| (security.as_str(), security));
     let security = word(&words);
     let security = if is_new {
