@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::io_error;
 use super::run::{Halt, Run, seconds};
+use crate::endpoint::Security;
 use crate::outcome::failure::{Failure, Reason};
 use crate::phase::Phase;
 
@@ -96,10 +97,17 @@ pub(super) async fn connect(
         };
         match attempted {
             Ok(connected) => {
-                run.findings.passed_over.extend(worst.take().map(|(address, failure)| (address, failure.reason)));
+                pass_over(run, worst.take());
                 run.lap(Phase::Connect);
                 run.connected();
                 return Ok(connected);
+            }
+            Err(failure) if had_connected(&failure) => {
+                pass_over(run, worst.take());
+                run.lap(Phase::Connect);
+                let phase = first_phase(run);
+                run.enter(phase);
+                return Err(Failure { phase, ..failure }.into());
             }
             Err(failure) => {
                 let (kept, passed) = match worst.take() {
@@ -118,14 +126,28 @@ pub(super) async fn connect(
     Err(failure.map_or(Halt::TimedOut, Halt::Failed))
 }
 
+fn pass_over(run: &mut Run, failed: Option<(IpAddr, Failure)>) {
+    run.findings.passed_over.extend(failed.map(|(address, failure)| (address, failure.reason)));
+}
+
+/// RST to a SYN is a refusal (RFC 9293 §3.10.7.3). An end of any other kind is that of a connection which was
+/// made and cut before we looked: the verdict must not depend on who was quicker.
+fn had_connected(failure: &Failure) -> bool {
+    matches!(failure.reason, Reason::Reset | Reason::Closed)
+}
+
+/// Where the server has the first word.
+fn first_phase(run: &Run) -> Phase {
+    if run.endpoint.module.security == Security::Tls { Phase::Tls } else { Phase::Banner }
+}
+
 fn no_answer(address: IpAddr, waited: Duration) -> Failure {
     Failure::new(Phase::Connect, Reason::Timeout, format!("{address} gave no answer within {}", seconds(waited)))
 }
 
 fn weight(reason: Reason) -> u8 {
     match reason {
-        Reason::Refused => 4,
-        Reason::Reset | Reason::Closed => 3,
+        Reason::Refused => 3,
         Reason::Timeout => 2,
         // A fault of our own is no news about the host, but it is more than that one family has no route.
         Reason::LocalResource => 1,

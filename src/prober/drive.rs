@@ -4,7 +4,7 @@
 
 use crate::endpoint::Security;
 use crate::mail::smtp::command::{Command, EhloName};
-use crate::mail::smtp::session::{Action, Session, Step, TlsUse};
+use crate::mail::smtp::session::{Action, Fault, Session, Step, TlsUse};
 use crate::outcome::failure::Failure;
 use crate::outcome::phase_of;
 use crate::outcome::transcript::Speaker;
@@ -34,7 +34,7 @@ pub(super) async fn dialogue(run: &mut Run, stream: Stream) -> Result<(), Halt> 
     };
     let session = Session::new(tls_use(run.endpoint.module.security), name);
     let mut dialogue =
-        Dialogue { run, stream: Some(stream), session, step: Step::Greeting, read_at: None, left: false };
+        Dialogue { run, stream: Some(stream), session, step: Step::Greeting, read_at: None, left: false, cut: None };
     let result = dialogue.talk().await;
     dialogue.close().await;
     dialogue.run.findings.smtp = dialogue.session.into_facts();
@@ -66,6 +66,8 @@ struct Dialogue<'a> {
     read_at: Option<Instant>,
     /// QUIT has been sent.
     left: bool,
+    /// Why a command could not be written; what the server said before is still read.
+    cut: Option<io::Error>,
 }
 
 impl Dialogue<'_> {
@@ -118,7 +120,10 @@ impl Dialogue<'_> {
         match written {
             Ok(Ok(())) => Ok(self.session.next_action()),
             // What the server said before it closed is still to be read, and may say why.
-            Ok(Err(error)) if io_error::is_end(&error) => Ok(Action::Receive),
+            Ok(Err(error)) if io_error::is_end(&error) => {
+                self.cut = Some(error);
+                Ok(Action::Receive)
+            }
             Ok(Err(error)) => self.broken(&error),
             Err(halt) => self.interrupted(halt),
         }
@@ -133,9 +138,9 @@ impl Dialogue<'_> {
         }
         self.read_at = Some(self.run.now());
         match read {
-            Ok(Ok(0)) => Ok(self.session.end_of_stream()),
+            Ok(Ok(0)) => self.ended(),
             // TLS ended without close_notify: the same as an end of the stream where more was due.
-            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(self.session.end_of_stream()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended(),
             Ok(Ok(length)) => {
                 let received = buffer.get(..length).unwrap_or_default();
                 self.run.findings.transcript.received(self.run.elapsed(), received);
@@ -155,6 +160,15 @@ impl Dialogue<'_> {
         let action = self.session.tls_started();
         self.begin(self.session.step());
         Ok(action)
+    }
+
+    /// The stream is at its end. If it was a command that met the end, its error says how it came: the system
+    /// tells of a RST once, and of a plain end from then on.
+    fn ended(&mut self) -> Result<Action, Halt> {
+        match (self.session.end_of_stream(), self.cut.take()) {
+            (Action::Fail(_, Fault::Closed { .. }), Some(error)) => self.broken(&error),
+            (action, _) => Ok(action),
+        }
     }
 
     /// An error of the connection: a failure, unless all that was missing is the reply to QUIT.
