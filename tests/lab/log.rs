@@ -26,6 +26,10 @@ pub struct SessionLog {
     pub close_notify: bool,
     /// The client ended with RST.
     pub reset: bool,
+    /// The client ended the connection, in whatever way, while the server still listened.
+    pub left: bool,
+    /// How many bytes came from the client, TLS records and all.
+    pub bytes: usize,
     pub finished: bool,
 }
 
@@ -61,6 +65,8 @@ impl SessionLog {
             quit: false,
             close_notify: false,
             reset: false,
+            left: false,
+            bytes: 0,
             finished: false,
         }
     }

@@ -23,6 +23,7 @@
 //! | `*repeat N TEXT` | says them N times, in large writes |
 //! | `*forever TEXT` | says them until the client closes |
 //! | `*drip MS TEXT` | says them one byte every MS milliseconds |
+//! | `*urgent TEXT` | sends one byte as TCP urgent data, beside the stream |
 //! | `*client-hello` | reads one TLS record and does not answer it; `*raw` and the like may follow |
 //! | `*refuse-tls N` | the same, then fatal alert number N (RFC 8446 §6) and close |
 //! | `*cut-tls N` | makes the handshake, but sends only its first N bytes; `*close` or `*reset` |
@@ -65,6 +66,7 @@ pub enum Step {
     Segment,
     Repeat(u64, Vec<u8>),
     Drip(Duration, Vec<u8>),
+    Urgent(u8),
     Idle,
     NoRead,
     HalfClose,
@@ -250,6 +252,7 @@ impl Parser {
                 let (pause, text) = rest.split_once(' ').ok_or("MS TEXT wanted")?;
                 Step::Drip(Duration::from_millis(number(pause)?), unescape(text)?)
             }
+            "urgent" => Step::Urgent(*unescape(rest)?.first().ok_or("a byte wanted")?),
             "sleep" => Step::Sleep(Duration::from_secs_f64(number(rest)?)),
             "cut-tls" => Step::CutTls(number(rest)?),
             "segment" => Step::Segment,

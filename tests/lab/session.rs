@@ -85,9 +85,16 @@ impl Session {
     pub(super) async fn run(mut self) {
         let played = timeout(LONGEST, self.play()).await;
         if let Ok(Err(Over::Lost(error))) = played {
-            let reset = error.kind() == io::ErrorKind::ConnectionReset;
-            self.log().reset |= reset;
+            use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, UnexpectedEof};
+            let mut log = self.log();
+            log.reset |= error.kind() == ConnectionReset;
+            log.left = matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected | UnexpectedEof);
         }
+        if matches!(self.wire, Wire::Away) {
+            return; // its time was over in the middle of a handshake
+        }
+        let bytes = self.wire.tap().received;
+        self.log().bytes = bytes;
         if self.tls_failed && holds_clear_text(&self.wire.tap().seen) {
             self.log().note(Violation::ClearTextAfterFailedTls);
         }
@@ -129,6 +136,7 @@ impl Session {
             }
             Step::Idle => self.listen_on().await?,
             Step::NoRead => std::future::pending().await,
+            Step::Urgent(byte) => self.wire.tap().urgent(byte)?,
             Step::HalfClose => self.wire.end(Ending::Cut).await?,
             Step::End(ending) => self.end(ending).await?,
         }
@@ -198,8 +206,15 @@ impl Session {
     /// The next command line's verb.
     async fn command(&mut self) -> io::Result<String> {
         let end = loop {
-            if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
+            let end = self.heard.iter().position(|byte| *byte == b'\n');
+            if let Some(end) = end.filter(|_| !self.hears_tls()) {
                 break end;
+            }
+            if self.hears_tls() {
+                // A handshake that the script does not hold is no command.
+                self.tls_failed = true;
+                self.wire.tap().seen = std::mem::take(&mut self.heard);
+                return Err(io::ErrorKind::InvalidData.into());
             }
             if self.heard.len() > LARGE {
                 self.log().note(Violation::LineTooLong);
@@ -241,7 +256,15 @@ impl Session {
         }
     }
 
+    /// Whether it is a TLS record of a handshake that has come, where clear text was due (RFC 8446 §5.1).
+    fn hears_tls(&self) -> bool {
+        !self.wire.is_tls() && self.heard.starts_with(&[22, 3])
+    }
+
     fn note_early_words(&self) {
+        if self.hears_tls() {
+            return;
+        }
         let fault = if self.greeted { Violation::Pipelined } else { Violation::SpokeBeforeGreeting };
         self.log().note(fault);
     }
@@ -251,8 +274,10 @@ impl Session {
         loop {
             if self.tls_failed {
                 self.read_raw().await?;
-            } else {
-                self.command().await?;
+            } else if let Err(error) = self.command().await
+                && !self.tls_failed
+            {
+                return Err(error);
             }
         }
     }

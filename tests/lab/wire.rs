@@ -102,6 +102,8 @@ pub(super) struct Tap {
     tcp: TcpStream,
     /// What was read, the first 64 KiB.
     pub(super) seen: Vec<u8>,
+    /// How many bytes were read in all.
+    pub(super) received: usize,
     /// The most bytes in one write.
     piece: usize,
     /// Bytes it may still write before it fails.
@@ -111,7 +113,12 @@ pub(super) struct Tap {
 impl Tap {
     pub(super) fn new(tcp: TcpStream, chunking: Chunking) -> Tap {
         let per_byte = chunking == Chunking::PerByte;
-        Tap { tcp, seen: Vec::new(), piece: if per_byte { 1 } else { usize::MAX }, budget: usize::MAX }
+        Tap { tcp, seen: Vec::new(), received: 0, piece: if per_byte { 1 } else { usize::MAX }, budget: usize::MAX }
+    }
+
+    /// Sends one byte as urgent data (RFC 9293 §3.8.5), which most readers never see.
+    pub(super) fn urgent(&self, byte: u8) -> io::Result<()> {
+        socket2::SockRef::from(&self.tcp).send_out_of_band(&[byte]).map(drop)
     }
 }
 
@@ -121,6 +128,7 @@ impl AsyncRead for Tap {
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
         let room = (64 * 1024_usize).saturating_sub(self.seen.len());
         let fresh = &buf.filled()[before..];
+        self.received += fresh.len();
         self.seen.extend_from_slice(&fresh[..fresh.len().min(room)]);
         Poll::Ready(Ok(()))
     }
