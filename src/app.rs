@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::descriptors::Shares;
 use crate::dns::Resolver;
 use crate::door::Door;
 use crate::http::{self, Settings, Site};
@@ -41,7 +42,8 @@ impl App {
     /// Wires a configuration to a resolver.
     pub fn with_resolver(config: &Config, path: Option<&Path>, resolver: Resolver) -> Self {
         let store = Arc::new(Store::default());
-        let prober = Arc::new(Prober::new(resolver, config.max_connections_per_address));
+        let prober = Prober::new(resolver, config.max_connections_per_address).with_sockets(Shares::now().probes);
+        let prober = Arc::new(prober);
         store.config_loaded(Some(wall_clock()));
         // From the first moment on, nobody may think that the first round is done.
         store.retain(&config.endpoints);

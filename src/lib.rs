@@ -19,7 +19,8 @@
 //!               config/                   what is asked of us: a file to values
 //!               endpoint.rs               those values, which cannot be wrong
 //!       mail/            cert/            what the standards say (pure)
-//!    phase.rs  histogram.rs  process.rs   plain words and figures
+//!    phase.rs  histogram.rs               plain words and figures
+//!    process.rs  descriptors.rs           what the system says of this process, and allows it
 //! ```
 //!
 //! # Where is …?
@@ -43,6 +44,7 @@
 //! | who is let in: TLS, passwords, rates | [`door`] |
 //! | TLS, passwords and limits of our own server | [`door`], [`config::web`] |
 //! | a flag of the command line | [`cli`] |
+//! | who may have how many file descriptors | [`descriptors`] |
 //!
 //! # How it thinks
 //!
@@ -63,6 +65,7 @@ pub mod app;
 pub mod cert;
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod dns;
 pub mod door;
 pub mod endpoint;

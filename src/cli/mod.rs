@@ -15,6 +15,7 @@ mod systemd;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -131,8 +132,36 @@ fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// How many threads do what waits for a disk or takes long: loading, writing pages, comparing passwords.
+const BLOCKING_THREADS: usize = 8;
+
 /// A runtime for the commands that use the network.
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    built.map_err(|error| format!("the runtime could not start: {error}"))
+    let why = |error: io::Error| format!("the runtime could not start: {error}");
+    can_start_threads()
+        .map_err(|error| format!("no threads can be started ({error}): raise the limit of processes"))?;
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        // They stay: when the machine has no more threads to give, those that are there go on.
+        .thread_keep_alive(Duration::MAX)
+        .build()
+        .map_err(why)?;
+    built.block_on(built.spawn_blocking(|| ())).map_err(|error| why(error.into()))?;
+    Ok(built)
+}
+
+/// Starts as many threads as the runtime needs, for that panics where it cannot have them.
+fn can_start_threads() -> io::Result<()> {
+    let count = std::thread::available_parallelism().map_or(1, usize::from).saturating_add(1);
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+    let start = |_| {
+        let held = held.clone();
+        // All at once: each ends when `hold` is dropped.
+        std::thread::Builder::new().spawn(move || held.lock().map(|held| held.recv().is_ok()).is_ok())
+    };
+    let threads: io::Result<Vec<_>> = (0..count).map(start).collect();
+    drop(hold);
+    threads.map(drop)
 }

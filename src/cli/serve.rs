@@ -13,6 +13,7 @@ use super::log::{self, LogFormat, LogLevel};
 use super::systemd;
 use super::{ConfigFile, USAGE, WebConfigFile, complain, load, runtime};
 use crate::app::App;
+use crate::descriptors;
 use crate::reload::Handle;
 
 /// How many connections may wait to be accepted.
@@ -60,6 +61,7 @@ fn external_url(text: &str) -> Result<String, String> {
 
 pub(super) fn run(options: &Options) -> ExitCode {
     log::to_stderr(options.level, options.format);
+    descriptors::raise_limit();
     let (config, door) = (load(&options.config.path, options.config.shard), options.web.door());
     let (Some(config), Some(door)) = (config, door) else { return ExitCode::FAILURE };
     for warning in config.warnings.iter().chain(door.warnings()) {

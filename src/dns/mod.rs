@@ -4,7 +4,7 @@
 //! addresses is probed is not decided here either.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
@@ -31,6 +31,8 @@ pub enum DnsFault {
     NotFound,
     /// It exists without one.
     NoAddress,
+    /// This machine could not even ask.
+    Local(String),
     /// No name server gave an answer that can be used.
     Failed(String),
 }
@@ -104,6 +106,11 @@ fn fault(error: &NetError) -> DnsFault {
             code => DnsFault::Failed(format!("the name server answered {code}")),
         },
         NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => DnsFault::NotFound,
+        // The resolver does not say why it has no socket: whether we could have one tells whose trouble it is.
+        NetError::Io(_) | NetError::NoConnections => match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
+            Ok(_) => DnsFault::Failed(error.to_string()),
+            Err(error) => DnsFault::Local(error.to_string()),
+        },
         other => DnsFault::Failed(other.to_string()),
     }
 }

@@ -43,9 +43,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Histograms, Modules, ProbeRules};
+use crate::descriptors::Shares;
 use crate::prober::Prober;
 use crate::reload::Handle;
 use crate::store::Store;
+use lobby::Lobby;
 
 /// The most probes that `/probe` runs at once.
 const MAX_PROBES: usize = 256;
@@ -72,6 +74,8 @@ pub struct Site {
     probes: Semaphore,
     /// Ends the probes of `/probe`.
     stop: CancellationToken,
+    /// Who is connected, by whichever listener.
+    lobby: Arc<Lobby>,
 }
 
 impl Site {
@@ -88,6 +92,7 @@ impl Site {
             pages: metrics::Pages::default(),
             probes: Semaphore::new(MAX_PROBES),
             stop: CancellationToken::new(),
+            lobby: Lobby::new(Shares::now().http),
         }
     }
 

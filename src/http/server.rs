@@ -12,12 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::lobby::{Guest, Lobby, Place};
+use super::lobby::{Guest, Place};
 use super::{Site, respond};
 use crate::door::{Door, Refusal};
-
-/// The most connections at once; beyond, idle ones leave for new ones.
-const MAX_CONNECTIONS: usize = 512;
 
 /// How long a client may take to send a request's head, also between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +33,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves those whom the door lets in on a listener, until `stop`.
 pub async fn serve(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, stop: CancellationToken) {
-    let lobby = Lobby::new(MAX_CONNECTIONS);
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -46,7 +42,7 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, stop
         match accepted {
             Ok((tcp, _)) => {
                 // Full of clients being served: this one must come again.
-                let Some(place) = lobby.enter() else { continue };
+                let Some(place) = site.lobby.enter() else { continue };
                 let connection = connection(tcp, site.clone(), door.clone(), place, stop.clone(), graceful.watcher());
                 // A client that breaks off, is too slow or sends nonsense is its own affair.
                 tokio::spawn(timeout(MAX_LIFETIME, connection));

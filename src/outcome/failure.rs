@@ -134,7 +134,7 @@ reasons! {
         "Switch a newer TLS version on in the server.",
     /// Our own machine could not.
     LocalResource = "local_resource":
-        "The trouble is on this machine, not on the server: check file descriptors, ports, memory, routes and security policies.",
+        "The trouble is on this machine, not on the server: check file descriptors, ports, memory, routes and security policies, and whether it slept or was too busy.",
     /// A fault in this program.
     Internal = "internal":
         "This is a fault in the exporter: please report it, with the log.",

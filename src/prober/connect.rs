@@ -26,23 +26,40 @@ const DIALLING: Duration = Duration::from_millis(500);
 pub(super) struct Connections {
     most: AtomicUsize,
     places: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
+    /// Sockets that may still be opened.
+    sockets: Arc<Semaphore>,
 }
 
 /// A place at an address; given back when dropped.
 pub(super) struct Place {
     address: IpAddr,
     permit: Option<OwnedSemaphorePermit>,
+    /// Held for as long as the connection; `None` while there is none.
+    socket: Option<OwnedSemaphorePermit>,
     places: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
 }
 
 impl Connections {
     pub(super) fn new(most: usize) -> Self {
-        Self { most: most.into(), places: Arc::default() }
+        Self { most: most.into(), places: Arc::default(), sockets: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
     }
 
     /// Another number from now on; addresses in use change when they have become idle.
     pub(super) fn set_most(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_sockets(&mut self, most: usize) {
+        self.sockets = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    }
+
+    /// The right to open so many sockets, until it is dropped. Nobody waits for it: that all are in use is news of
+    /// this machine, and the next probe is soon.
+    pub(super) fn sockets(&self, phase: Phase, count: u32) -> Result<OwnedSemaphorePermit, Failure> {
+        self.sockets.clone().try_acquire_many_owned(count).map_err(|_| {
+            let detail = "all file descriptors that probes may have are in use: raise the limit of open files";
+            Failure::new(phase, Reason::LocalResource, detail)
+        })
     }
 
     fn semaphore(&self, address: IpAddr) -> Arc<Semaphore> {
@@ -61,13 +78,21 @@ impl Connections {
     }
 
     fn taken(&self, address: IpAddr, permit: OwnedSemaphorePermit) -> Place {
-        Place { address, permit: Some(permit), places: self.places.clone() }
+        Place { address, permit: Some(permit), socket: None, places: self.places.clone() }
+    }
+}
+
+impl Place {
+    fn with(self, socket: OwnedSemaphorePermit) -> Self {
+        let mut place = self;
+        place.socket = Some(socket);
+        place
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        drop(self.permit.take());
+        drop((self.permit.take(), self.socket.take()));
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody else holds or awaits a place: the map forgets the address.
         if places.get(&self.address).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
@@ -167,6 +192,10 @@ async fn attempt(
     let refused = |error| io_error::connecting(address, &error);
 
     let place = wait_for_place(run, connections, address).await?;
+    let socket = match connections.sockets(Phase::Connect, 1) {
+        Ok(socket) => socket,
+        Err(failure) => return Ok(Err(failure)),
+    };
     let mut dial = pin!(timeout(share, open(target, source)));
     let (dialled, place) = match run.within(timeout(DIALLING, dial.as_mut())).await? {
         Ok(dialled) => (dialled, Some(place)),
@@ -184,13 +213,13 @@ async fn attempt(
         Ok(Ok(tcp)) => tcp,
     };
     if let Some(place) = place {
-        return Ok(Ok((tcp, place)));
+        return Ok(Ok((tcp, place.with(socket))));
     }
     // The address is full by now, and this connection would be one too many: let it go, and wait for a turn.
     drop(tcp);
     let place = wait_for_place(run, connections, address).await?;
     let again = run.within(open(target, source)).await?;
-    Ok(again.map(|tcp| (tcp, place)).map_err(refused))
+    Ok(again.map(|tcp| (tcp, place.with(socket))).map_err(refused))
 }
 
 /// Waits for a place, and leaves the wait out of the probe's clocks.

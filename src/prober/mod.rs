@@ -47,6 +47,13 @@ impl Prober {
         Self { resolver: ArcSwap::from_pointee(resolver), connections: Connections::new(max_connections_per_address) }
     }
 
+    /// At most so many sockets are open at once, those to name servers too.
+    #[must_use]
+    pub fn with_sockets(mut self, most: usize) -> Self {
+        self.connections.set_sockets(most);
+        self
+    }
+
     /// From now on names are looked up here.
     pub fn set_resolver(&self, resolver: Resolver) {
         self.resolver.store(Arc::new(resolver));
@@ -115,6 +122,7 @@ impl Prober {
             ServerName::Dns(name) => name,
         };
         let resolver = self.resolver.load_full();
+        let _sockets = self.connections.sockets(Phase::Resolve, LOOK_UP)?;
         let answer = run.within(resolver.addresses(name)).await?;
         let addresses = answer.map_err(|fault| dns_failure(name, &fault))?.addresses;
         let count = |family: fn(&IpAddr) -> bool| addresses.iter().filter(|address| family(address)).count();
@@ -123,6 +131,9 @@ impl Prober {
         if wanted.is_empty() { Err(dns_failure(name, &DnsFault::NoAddress).into()) } else { Ok(wanted) }
     }
 }
+
+/// The sockets of one look-up: for A and AAAA, and for each a second one while the first name server keeps silent.
+const LOOK_UP: u32 = 4;
 
 /// Of the family asked for, and of that of the address we are to connect from.
 fn is_wanted(endpoint: &Endpoint, address: IpAddr) -> bool {
@@ -141,6 +152,7 @@ fn dns_failure(name: &str, fault: &DnsFault) -> Failure {
     let (reason, detail) = match fault {
         DnsFault::NotFound => (Reason::DnsNotFound, format!("DNS knows no {name} (NXDOMAIN)")),
         DnsFault::NoAddress => (Reason::DnsNoAddress, format!("{name} has no address of the families probed")),
+        DnsFault::Local(why) => (Reason::LocalResource, format!("this machine could not ask for {name}: {why}")),
         DnsFault::Failed(why) => (Reason::DnsFailed, format!("the address of {name} could not be found: {why}")),
     };
     Failure::new(Phase::Resolve, reason, detail)

@@ -19,6 +19,9 @@ use crate::phase::Phase;
 /// What a connection that is open when the program stops gets to say goodbye.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How late a look at a deadline may be.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
 /// Why a probe goes no further.
 pub(super) enum Halt {
     /// It failed.
@@ -158,8 +161,15 @@ impl Run {
         loop {
             tokio::select! {
                 biased;
-                output = &mut future => return Ok(output),
-                () = sleep_until(self.clock.phase_deadline) => return Err(Halt::TimedOut),
+                // A deadline long past when we look for the first time is not the server's doing: this machine slept,
+                // or had no time for us. What came of the wait then, and how long it took, says nothing of the server.
+                output = &mut future => return match self.overslept() {
+                    Some(failure) => Err(failure.into()),
+                    None => Ok(output),
+                },
+                () = sleep_until(self.clock.phase_deadline) => {
+                    return Err(self.overslept().map_or(Halt::TimedOut, Halt::Failed));
+                }
                 () = self.stop.cancelled(), if !self.stopping => {
                     self.stopping = true;
                     if !self.connected {
@@ -170,6 +180,13 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// A failure of ours, if the deadline has passed unseen.
+    fn overslept(&self) -> Option<Failure> {
+        let late = now().0.saturating_duration_since(self.clock.phase_deadline);
+        let detail = || format!("this machine slept or was too busy: it looked up {} too late", seconds(late));
+        (late > OVERSLEPT).then(|| Failure::new(self.phase, Reason::LocalResource, detail()))
     }
 
     /// Awaits a turn of ours: only the end of the program ends the wait.
