@@ -372,4 +372,9 @@ fn the_exporter_tells_our_block_from_their_dead_host_and_sees_both_end() {
     exporter.becomes("serve: 25 is free again, the host is still down", "UUUU ++++ ++++");
     net.no_firewalls();
     exporter.becomes("serve: the host is back", "++++ ++++ ++++");
+    let (_, cut, undo, states) = EVENTS.iter().find(|(what, ..)| *what == "our own link is down").unwrap();
+    net.shell(cut);
+    exporter.becomes("serve: our own link is down", states);
+    net.shell(undo);
+    exporter.becomes("serve: our own link is up again", "++++ ++++ ++++");
 }

@@ -49,9 +49,14 @@ pub struct DnsServer {
 impl DnsServer {
     /// Serves `table`: names, what they have, and for how many seconds.
     pub async fn start(table: &[(&str, Answer, u32)]) -> DnsServer {
+        DnsServer::start_at(([127, 0, 0, 1], 0).into(), table).await
+    }
+
+    /// The same at an address of one's choice.
+    pub async fn start_at(bind: SocketAddr, table: &[(&str, Answer, u32)]) -> DnsServer {
         let entry = |(name, answer, ttl): &(&str, Answer, u32)| (name.to_ascii_lowercase(), (answer.clone(), *ttl));
         let table: Table = table.iter().map(entry).collect();
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let socket = UdpSocket::bind(bind).await.unwrap();
         let queries = Arc::default();
         DnsServer {
             address: socket.local_addr().unwrap(),

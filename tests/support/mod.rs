@@ -11,6 +11,8 @@
     reason = "each test uses a part, opens its own sockets and fails by panicking"
 )]
 
+pub mod program;
+
 use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
