@@ -36,6 +36,7 @@
 //! | what is sent to a server, and when | [`mail::smtp::session`] |
 //! | how a reply or an EHLO list is read | [`mail::smtp::reply`], [`mail::smtp::capabilities`] |
 //! | why a certificate is not valid | [`cert::verdict`] |
+//! | what is remembered of certificates seen before | [`cert::chain`] |
 //! | sockets, deadlines, the clock of a phase | [`prober`] |
 //! | when an endpoint is probed | [`scheduler::plan`] |
 //! | a key of the configuration, and its errors | [`config`] |

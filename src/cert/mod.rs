@@ -3,6 +3,7 @@
 //! - [`facts`]: dates, names, key and signature out of the DER, whatever the verdict will be.
 //! - [`dates`]: when it is valid, however that is written.
 //! - `der`: the walk through the encoding.
+//! - [`chain`]: what has been read and verified before is not read and verified again.
 //! - [`name`]: host names, and which certificates are good for them (RFC 9525).
 //! - [`on_file`]: the certificate that a server ought to show, out of its file.
 //! - [`roots`]: the trust anchors, and the question whether a chain leads to one.
@@ -10,6 +11,7 @@
 //!
 //! Nothing here reads a clock: the time to judge at is an argument. Revocation is not checked.
 
+pub mod chain;
 pub mod dates;
 mod der;
 pub mod facts;

@@ -1,9 +1,11 @@
 //! Trust anchors, and whether a chain leads to one of them (RFC 5280 §6).
 
 use std::fmt;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -11,6 +13,8 @@ use rustls::{CertificateError, Error, RootCertStore};
 
 /// The certificates that are believed without proof.
 pub struct Roots {
+    /// No others of this process have the same.
+    id: u64,
     store: RootCertStore,
     /// The certificates of a `ca_file` byte for byte: a self-signed leaf that is named there is trusted.
     named: Vec<CertificateDer<'static>>,
@@ -45,7 +49,7 @@ impl Roots {
             (ignored > 0)
                 .then(|| format!("{ignored} of the system's trusted certificates cannot be read and are ignored"))
         };
-        (Self { store, named: Vec::new() }, note)
+        (Self::new(store, Vec::new()), note)
     }
 
     /// The certificates of a PEM file, and no others.
@@ -58,7 +62,17 @@ impl Roots {
         if added == 0 {
             return Err("it has no readable certificate (-----BEGIN CERTIFICATE-----)".into());
         }
-        Ok(Self { store, named })
+        Ok(Self::new(store, named))
+    }
+
+    fn new(store: RootCertStore, named: Vec<CertificateDer<'static>>) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Self { id: COUNT.fetch_add(1, Ordering::Relaxed), store, named }
+    }
+
+    /// What tells them from all other roots of this process.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Whether the chain, as sent, leads to a root at a given time.
@@ -67,12 +81,17 @@ impl Roots {
         if self.named.contains(leaf) {
             return Ok(());
         }
-        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
         ParsedCertificate::try_from(leaf)
-            .and_then(|parsed| verify_server_cert_signed_by_trust_anchor(&parsed, &self.store, others, at, algorithms))
+            .and_then(|parsed| {
+                verify_server_cert_signed_by_trust_anchor(&parsed, &self.store, others, at, ALGORITHMS.all)
+            })
             .map_err(|error| ChainFault::of(&error))
     }
 }
+
+/// The signatures that can be checked.
+static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> =
+    LazyLock::new(|| aws_lc_rs::default_provider().signature_verification_algorithms);
 
 impl ChainFault {
     fn of(error: &Error) -> Self {

@@ -4,9 +4,9 @@
 //! needs them all: a certificate may be expired, misnamed and self-signed at once, and renewing it
 //! would cure only one of the three.
 
-use rustls::pki_types::{CertificateDer, UnixTime};
-use std::time::Duration;
+use rustls::pki_types::CertificateDer;
 
+use super::chain::Chain;
 use super::facts::{Certificate, Facts, Weakness};
 use super::name::{ServerName, covers};
 use super::roots::{ChainFault, Roots};
@@ -39,21 +39,15 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// Judges a chain as sent, the leaf first. No finding means that it is valid.
-pub fn judge(
-    chain: &[CertificateDer<'_>],
-    certificates: &[Certificate],
-    host: &ServerName,
-    now: i64,
-    roots: &Roots,
-) -> Vec<Finding> {
+/// Judges a chain as sent, the leaf first; `der` are its bytes. No finding means that it is valid.
+pub fn judge(chain: &Chain, der: &[CertificateDer<'_>], host: &ServerName, now: i64, roots: &Roots) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |reason, detail: String| {
         if !findings.iter().any(|found: &Finding| found.reason == reason) {
             findings.push(Finding { reason, detail });
         }
     };
-    let Some(leaf) = certificates.first().and_then(|leaf| leaf.facts.as_ref()) else {
+    let Some(leaf) = chain.first().and_then(|leaf| leaf.facts.as_ref()) else {
         add(Invalid::Malformed, "the certificate cannot be read".into());
         return findings;
     };
@@ -72,18 +66,18 @@ pub fn judge(
     if !covers(&leaf.dns_names, &leaf.addresses, host) {
         add(Invalid::HostMismatch, mismatch(leaf, host));
     }
-    for (position, facts) in certificates.iter().filter_map(|c| c.facts.as_ref()).enumerate() {
+    for (position, facts) in chain.iter().filter_map(|c| c.facts.as_ref()).enumerate() {
         // A root that is sent along is trusted for what it is, not for its key.
         let is_root = position > 0 && facts.self_issued;
         if let Some(weakness) = facts.weak.filter(|_| !is_root) {
             add(Invalid::Weak, weak(position, facts, weakness));
         }
     }
-    if let Err(fault) = roots.verify(chain, moment_of_validity(certificates, now)) {
-        let (reason, detail) = untrusted(&fault, leaf, certificates.len());
+    if let Err(fault) = chain.verify(der, roots, moment_of_validity(chain, now)) {
+        let (reason, detail) = untrusted(&fault, leaf, chain.len());
         add(reason, detail);
-    } else if let Err(fault @ (ChainFault::Expired | ChainFault::NotYetValid)) = roots.verify(chain, unix(now)) {
-        let (reason, detail) = untrusted(&fault, leaf, certificates.len());
+    } else if let Err(fault @ (ChainFault::Expired | ChainFault::NotYetValid)) = chain.verify(der, roots, now) {
+        let (reason, detail) = untrusted(&fault, leaf, chain.len());
         add(reason, detail);
     }
     findings.sort_by_key(|finding| finding.reason);
@@ -92,15 +86,11 @@ pub fn judge(
 
 /// The time nearest to now at which every certificate sent is valid: trust is judged there, so that
 /// an expired certificate is not called untrusted as well.
-fn moment_of_validity(certificates: &[Certificate], now: i64) -> UnixTime {
+fn moment_of_validity(certificates: &[Certificate], now: i64) -> i64 {
     let windows = || certificates.iter().filter_map(|c| c.facts.as_ref()?.window());
     let overlap = windows().reduce(|a, b| (a.0.max(b.0), a.1.min(b.1)));
     let window = overlap.filter(|(from, to)| from <= to).or_else(|| windows().next());
-    unix(window.map_or(now, |(from, to)| now.clamp(from, to.max(from))))
-}
-
-fn unix(seconds: i64) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap_or(0)))
+    window.map_or(now, |(from, to)| now.clamp(from, to.max(from)))
 }
 
 fn mismatch(leaf: &Facts, host: &ServerName) -> String {

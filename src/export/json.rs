@@ -244,7 +244,7 @@ impl<'a> View<'a> {
 
     fn of(outcome: &'a Outcome, together: Option<Together>, with_transcript: bool) -> Self {
         let findings = &outcome.findings;
-        let chain = findings.certificate.as_ref().map(|certificate| certificate.chain.as_slice());
+        let chain = findings.certificate.as_ref().map(|certificate| &**certificate.chain);
         Self {
             address: findings.address.map(|address| address.to_string()),
             success: Some(outcome.success()),

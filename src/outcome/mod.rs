@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::cert::chain::Chain;
 use crate::cert::facts::Certificate;
 use crate::cert::verdict::Finding;
 use crate::endpoint::{Endpoint, TlsVersion};
@@ -127,7 +128,7 @@ pub struct TlsFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
     /// As sent, the server's own first; never empty.
-    pub chain: Vec<Certificate>,
+    pub chain: Arc<Chain>,
     /// Every reason why it is not valid for the host; empty when it is.
     pub invalid: Vec<Finding>,
 }

@@ -52,7 +52,7 @@ mod tests {
     use crate::endpoint::{Endpoint, Module};
 
     fn file(name: &str) -> Option<Arc<CertificateFile>> {
-        let leaf = shown(name).chain.remove(0);
+        let leaf = shown(name).chain[0].clone();
         Some(Arc::new(CertificateFile { path: "mail.pem".into(), leaf }))
     }
 

@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use super::io_error;
 use super::run::{Halt, Run};
 use super::stream::{Stream, Watched};
-use crate::cert::facts::Certificate;
+use crate::cert::chain::Chains;
 use crate::cert::name::ServerName;
 use crate::cert::verdict;
 use crate::endpoint::{Module, Security, TlsVersion};
@@ -43,6 +43,20 @@ const MAX_CHAIN: usize = 16;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+
+/// Every chain that an outcome shows, whoever probed it.
+static CHAINS: LazyLock<Chains> = LazyLock::new(Chains::default);
+
+/// Without a client certificate; what all handshakes share is made once.
+static CONFIG: LazyLock<Result<ClientConfig, Error>> = LazyLock::new(|| {
+    let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Recorder::default()));
+    let mut config = builder.with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+});
 
 /// Does now what the first handshake of the process would do otherwise, and be measured with it.
 pub(super) fn warm_up() {
@@ -103,15 +117,11 @@ pub(super) fn alert(phase: Phase, error: &io::Error) -> Option<Failure> {
 }
 
 fn config(module: &Module, recorder: Arc<Recorder>) -> Result<Arc<ClientConfig>, Error> {
-    let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(recorder);
-    let mut config = match &module.client_certificate {
-        None => builder.with_no_client_auth(),
-        Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key.clone()))),
-    };
-    config.resumption = Resumption::disabled();
+    let mut config = CONFIG.clone()?;
+    config.dangerous().set_certificate_verifier(recorder);
+    if let Some(key) = &module.client_certificate {
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key.clone()));
+    }
     Ok(Arc::new(config))
 }
 
@@ -125,10 +135,13 @@ fn tls_name(name: &ServerName) -> Option<TlsName<'static>> {
 
 fn certificate_facts(run: &Run, chain: &[CertificateDer<'static>]) -> Option<CertificateFacts> {
     let kept = chain.get(..MAX_CHAIN).unwrap_or(chain);
-    let certificates: Vec<Certificate> = kept.iter().map(|der| Certificate::from_der(der)).collect();
+    if kept.is_empty() {
+        return None;
+    }
+    let chain = CHAINS.get(kept);
     let now = run.wall_clock().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    let invalid = verdict::judge(kept, &certificates, run.endpoint.server_name(), now, &run.endpoint.module.roots);
-    (!kept.is_empty()).then_some(CertificateFacts { chain: certificates, invalid })
+    let invalid = verdict::judge(&chain, kept, run.endpoint.server_name(), now, &run.endpoint.module.roots);
+    Some(CertificateFacts { chain, invalid })
 }
 
 fn facts(connection: &ClientConnection) -> Option<TlsFacts> {

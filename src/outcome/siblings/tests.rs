@@ -53,7 +53,8 @@ pub(in crate::outcome) fn shown(name: &str) -> CertificateFacts {
     let (letter, day) = name.split_at(1);
     let finding = Finding { reason: Invalid::SelfSigned, detail: "as the test wants it".into() };
     let invalid = if letter.chars().all(char::is_uppercase) { vec![finding] } else { Vec::new() };
-    CertificateFacts { chain: vec![certificate(letter, day.parse::<i64>().unwrap() * 86_400)], invalid }
+    let chain = vec![certificate(letter, day.parse::<i64>().unwrap() * 86_400)];
+    CertificateFacts { chain: Arc::new(chain.into()), invalid }
 }
 
 fn certificate(sha256: &str, not_before: i64) -> Certificate {
@@ -98,7 +99,8 @@ fn siblings_agree_as_the_table_says() {
 fn one_that_cannot_be_read_is_never_the_right_one() {
     let (mut one, other) = (seen("a:25=x9"), seen("a:465=y1"));
     let seen = one.findings.certificate.as_mut().unwrap();
-    seen.chain[0].facts = None;
+    let unreadable = Certificate { facts: None, ..seen.chain[0].clone() };
+    seen.chain = Arc::new(vec![unreadable].into());
     seen.invalid = vec![Finding { reason: Invalid::Malformed, detail: String::new() }];
     assert_eq!(matches_siblings(&[&one, &other]), [Some(false), Some(true)]);
 }
