@@ -66,6 +66,8 @@ pub struct Endpoint {
     pub labels: BTreeMap<String, String>,
     /// How often it is probed.
     pub interval: Duration,
+    /// What changes that for a while.
+    pub pace: Pace,
     /// Which addresses of the host count.
     pub family: Family,
     /// How it is probed.
@@ -138,6 +140,26 @@ impl EndpointId {
 impl fmt::Display for EndpointId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// How an endpoint is probed beside its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The interval while it fails; `None`: the same.
+    pub when_failing: Option<Duration>,
+    /// How often a failure is tried again before it counts.
+    pub retries: u32,
+    /// How long before each.
+    pub retry_delay: Duration,
+    /// How often TLS is done; `None`: by each probe.
+    pub certificate_interval: Option<Duration>,
+}
+
+impl Default for Pace {
+    /// Each probe as any other, and each counts.
+    fn default() -> Self {
+        Self { when_failing: None, retries: 0, retry_delay: Duration::from_secs(5), certificate_interval: None }
     }
 }
 

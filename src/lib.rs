@@ -39,6 +39,7 @@
 //! | what is remembered of certificates seen before | [`cert::chain`] |
 //! | sockets, deadlines, the clock of a phase | [`prober`] |
 //! | when an endpoint is probed | [`scheduler::plan`] |
+//! | what a failure changes about that: retries, another interval, light probes | [`outcome::pace`] |
 //! | a key of the configuration, and its errors | [`config`] |
 //! | a route | [`http`] |
 //! | the status pages | [`export::html`] |

@@ -30,6 +30,8 @@ pub struct History {
     pub latest: Option<Arc<Outcome>>,
     /// Probes that ended.
     pub attempts: u64,
+    /// Probes that were repeated, since they had failed; their failures are counted nowhere.
+    pub retries: u64,
     /// Those that failed, by where and why.
     pub failures: BTreeMap<(Phase, Reason), u64>,
     /// The times of each phase that was ever reached.
@@ -57,6 +59,7 @@ impl History {
             endpoint,
             latest: None,
             attempts: 0,
+            retries: 0,
             failures: BTreeMap::new(),
             phases: BTreeMap::new(),
             last_success: None,
@@ -196,9 +199,18 @@ impl Store {
         outcome
     }
 
-    /// A probe begins; it has ended when the guard is dropped.
-    pub fn probe_begins(&self, lateness: Duration) -> InFlight<'_> {
-        self.own().lateness.observe(lateness);
+    /// A failure is not counted yet: the probe is repeated.
+    pub fn retried(&self, id: EndpointId) {
+        if let Some(slot) = self.slots.load().get(&id) {
+            slot.rcu(|history| History { retries: history.retries.saturating_add(1), ..History::clone(history) });
+        }
+    }
+
+    /// A probe begins, so long after its time if it has one; it has ended when the guard is dropped.
+    pub fn probe_begins(&self, lateness: Option<Duration>) -> InFlight<'_> {
+        if let Some(lateness) = lateness {
+            self.own().lateness.observe(lateness);
+        }
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(&self.in_flight)
     }

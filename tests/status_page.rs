@@ -398,7 +398,7 @@ async fn a_bad_request_is_told_why_in_one_line() {
 }
 
 /// The contract's fields of an outcome, in its order.
-const OUTCOME: [&str; 18] = [
+const OUTCOME: [&str; 20] = [
     "target",
     "host",
     "port",
@@ -410,6 +410,8 @@ const OUTCOME: [&str; 18] = [
     "started",
     "duration_seconds",
     "port_state",
+    "light",
+    "tls_seen",
     "phases",
     "failure",
     "expectations",
@@ -419,8 +421,17 @@ const OUTCOME: [&str; 18] = [
     "chain",
 ];
 
-const OF_ENDPOINT: [&str; 7] =
-    ["id", "interval_seconds", "labels", "attempts", "failed_attempts", "last_success", "certificate_changed"];
+const OF_ENDPOINT: [&str; 9] = [
+    "id",
+    "interval_seconds",
+    "current_interval_seconds",
+    "labels",
+    "attempts",
+    "retries",
+    "failed_attempts",
+    "last_success",
+    "certificate_changed",
+];
 
 fn fields(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()

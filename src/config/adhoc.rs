@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::DEFAULT_INTERVAL;
 pub use super::modules::first_port;
 use crate::cert::name::ServerName;
-use crate::endpoint::{Endpoint, Family, Module};
+use crate::endpoint::{Endpoint, Family, Module, Pace};
 
 /// `host`, `host:port`, an IPv6 address alone, or one in brackets with or without a port.
 pub fn host_and_port(text: &str) -> Result<(ServerName, Option<u16>), String> {
@@ -34,6 +34,7 @@ pub fn endpoint(host: &ServerName, port: u16, module: Arc<Module>) -> Endpoint {
         address: None,
         labels: BTreeMap::new(),
         interval: DEFAULT_INTERVAL,
+        pace: Pace::default(),
         family: Family::Any,
         module,
         certificate_file: None,

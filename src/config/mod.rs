@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cert::roots::Roots;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Pace};
 use crate::mail::smtp::command::EhloName;
 
 use certificate_file::CertificateFiles;
@@ -39,7 +39,7 @@ pub use probe_endpoint::ProbeRules;
 pub use reader::Problem;
 use reader::{At, Entries, Source, list};
 pub use shard::Shard;
-use targets::{Targets, interval};
+use targets::{Targets, interval, pace};
 use values::{number, text, word};
 pub use watch::{Fingerprint, Watched};
 
@@ -161,6 +161,7 @@ impl Config {
 fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config {
     let mut entries = Entries::of(source, root, At::default());
     let own_interval = entries.read(source, "interval", interval).unwrap_or(DEFAULT_INTERVAL);
+    let own_pace = pace(source, &mut entries, Pace::default());
     let ehlo = entries.read(source, "ehlo_name", |node| EhloName::parse(&text(node)?)).or_else(hostname::qualified);
     let max_concurrent_probes =
         entries.read(source, "max_concurrent_probes", number(1..=100_000)).unwrap_or(DEFAULT_CONCURRENT_PROBES);
@@ -183,7 +184,7 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
     if let Some((node, at)) = entries.get("modules") {
         modules.read(source, node, at, &roots, ehlo.as_ref(), &mut certificates);
     }
-    let mut targets = Targets::new(&modules, own_interval, certificates);
+    let mut targets = Targets::new(&modules, own_interval, own_pace, certificates);
     if let Some((node, at)) = entries.get("targets") {
         targets.read(source, node, &at);
     }
@@ -216,7 +217,8 @@ fn remarks(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
     if endpoints.is_empty() {
         remarks.push("no target is configured: nothing is probed".to_owned());
     }
-    let hasty = endpoints.iter().filter(|endpoint| endpoint.interval < POLITE_INTERVAL).count();
+    let fastest = |endpoint: &Endpoint| endpoint.pace.when_failing.unwrap_or(endpoint.interval).min(endpoint.interval);
+    let hasty = endpoints.iter().filter(|endpoint| fastest(endpoint) < POLITE_INTERVAL).count();
     if hasty > 0 {
         remarks.push(format!(
             "{hasty} endpoints are probed more often than every 10s: do that only to servers of your own"

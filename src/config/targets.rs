@@ -9,10 +9,10 @@ use super::certificate_file::CertificateFiles;
 use super::file::Node;
 use super::modules::{Modules, by_port};
 use super::reader::{At, Entries, Source, list};
-use super::values::{duration, port, text, word};
+use super::values::{duration, number, port, text, word};
 use crate::cert::name::ServerName;
 use crate::cert::on_file::CertificateFile;
-use crate::endpoint::{Endpoint, EndpointId, Family, RESERVED_LABELS};
+use crate::endpoint::{Endpoint, EndpointId, Family, Pace, RESERVED_LABELS};
 
 /// The shortest and the longest interval.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
@@ -21,6 +21,7 @@ const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)
 pub(super) struct Targets<'a> {
     pub modules: &'a Modules,
     pub interval: Duration,
+    pub pace: Pace,
     pub endpoints: Vec<Arc<Endpoint>>,
     /// The files named in target files that were read.
     pub used: Vec<PathBuf>,
@@ -33,20 +34,36 @@ pub(super) fn interval(node: &Node) -> Result<Duration, String> {
     duration(INTERVALS)(node)
 }
 
+/// What is said of the pace, over what holds where nothing is.
+pub(super) fn pace(source: &mut Source, entries: &mut Entries<'_>, base: Pace) -> Pace {
+    let retries = entries.read(source, "retries", number(0..=10)).and_then(|retries| u32::try_from(retries).ok());
+    let delays = Duration::from_millis(100)..=Duration::from_secs(600);
+    let certificates = Duration::from_millis(100)..=Duration::from_secs(7 * 86_400);
+    Pace {
+        when_failing: entries.read(source, "interval_when_failing", interval).or(base.when_failing),
+        retries: retries.unwrap_or(base.retries),
+        retry_delay: entries.read(source, "retry_delay", duration(delays)).unwrap_or(base.retry_delay),
+        certificate_interval: entries
+            .read(source, "certificate_interval", duration(certificates))
+            .or(base.certificate_interval),
+    }
+}
+
 /// What the ports of a target have in common.
 struct Common {
     target: String,
     host: ServerName,
     labels: BTreeMap<String, String>,
     interval: Duration,
+    pace: Pace,
     family: Family,
     module: Option<String>,
     certificate_file: Option<Arc<CertificateFile>>,
 }
 
 impl<'a> Targets<'a> {
-    pub(super) fn new(modules: &'a Modules, interval: Duration, certificates: CertificateFiles) -> Self {
-        Self { modules, interval, endpoints: Vec::new(), used: Vec::new(), certificates, seen: HashSet::new() }
+    pub(super) fn new(modules: &'a Modules, interval: Duration, pace: Pace, certificates: CertificateFiles) -> Self {
+        Self { modules, interval, pace, endpoints: Vec::new(), used: Vec::new(), certificates, seen: HashSet::new() }
     }
 
     /// A list of targets; an entry with a `targets` key of its own is one of Prometheus' file_sd groups.
@@ -66,6 +83,7 @@ impl<'a> Targets<'a> {
         let host = entries.require(source, "host", "smtp.example.org", |node| ServerName::parse(&text(node)?));
         let ports = entries.get("ports");
         let own_interval = entries.read(source, "interval", interval);
+        let pace = pace(source, &mut entries, self.pace);
         let module = entries.read(source, "module", |node| self.module_name(&text(node)?));
         // The only value so far; every address of a name comes as `all`.
         let _ = entries.read(source, "addresses", word(&[("first", ())]));
@@ -81,7 +99,7 @@ impl<'a> Targets<'a> {
         let (Some(host), Some((ports, ports_at))) = (host, ports) else { return };
         let target = name.unwrap_or_else(|| host.to_string());
         let interval = own_interval.unwrap_or(self.interval);
-        let common = Common { target, host, labels, interval, family, module, certificate_file };
+        let common = Common { target, host, labels, interval, pace, family, module, certificate_file };
         let ports_list = list(source, ports, &ports_at);
         if ports_list.is_empty() {
             source.problem(&ports_at, "no port is named: write `ports: [25, 465, 587]`");
@@ -119,6 +137,7 @@ impl<'a> Targets<'a> {
             address: None,
             labels: common.labels.clone(),
             interval: common.interval,
+            pace: common.pace,
             family: common.family,
             module: module.clone(),
             certificate_file: common.certificate_file.clone(),
@@ -166,6 +185,7 @@ impl<'a> Targets<'a> {
                         host,
                         labels: labels.clone(),
                         interval: self.interval,
+                        pace: self.pace,
                         family: Family::Any,
                         module: None,
                         certificate_file: None,

@@ -18,7 +18,7 @@ use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_state::{PortState, port_states};
 use crate::outcome::siblings::matches_siblings;
 use crate::outcome::transcript::Speaker;
-use crate::outcome::{Outcome, phase_of};
+use crate::outcome::{Outcome, pace, phase_of};
 use crate::store::{History, Snapshot};
 
 /// An array of outcomes, indented.
@@ -78,8 +78,10 @@ fn together(snapshot: &Snapshot) -> impl Iterator<Item = (&History, Option<Toget
 struct EndpointView<'a> {
     id: String,
     interval_seconds: f64,
+    current_interval_seconds: f64,
     labels: &'a BTreeMap<String, String>,
     attempts: u64,
+    retries: u64,
     failed_attempts: u64,
     last_success: Option<String>,
     certificate_changed: Option<String>,
@@ -104,8 +106,10 @@ impl<'a> EndpointView<'a> {
         Self {
             id: endpoint.id().to_string(),
             interval_seconds: endpoint.interval.as_secs_f64(),
+            current_interval_seconds: pace::interval(endpoint, history.latest.as_deref()).as_secs_f64(),
             labels: &endpoint.labels,
             attempts: history.attempts,
+            retries: history.retries,
             failed_attempts: history.failures.values().sum(),
             last_success: history.last_success.and_then(|at| rfc3339(unix_seconds(at) as i64)),
             certificate_changed: history.certificate.as_ref().and_then(|seen| rfc3339(unix_seconds(seen.since) as i64)),
@@ -127,6 +131,8 @@ struct View<'a> {
     started: Option<String>,
     duration_seconds: Option<f64>,
     port_state: Option<&'a str>,
+    light: Option<bool>,
+    tls_seen: Option<String>,
     phases: Option<Vec<Phase>>,
     failure: Option<Failure<'a>>,
     expectations: Option<Vec<Expectation<'a>>>,
@@ -231,6 +237,8 @@ impl<'a> View<'a> {
             started: None,
             duration_seconds: None,
             port_state: None,
+            light: None,
+            tls_seen: None,
             phases: None,
             failure: None,
             expectations: None,
@@ -251,6 +259,8 @@ impl<'a> View<'a> {
             started: rfc3339(unix_seconds(findings.started) as i64),
             duration_seconds: Some(findings.duration.as_secs_f64()),
             port_state: together.map(|(state, _)| state.as_str()),
+            light: Some(findings.light),
+            tls_seen: findings.tls_at.and_then(|at| rfc3339(unix_seconds(at) as i64)),
             phases: Some(phases(outcome)),
             failure: failure(outcome),
             expectations: Some(expectations(outcome)),

@@ -28,7 +28,7 @@ use crate::outcome::failure::Reason;
 use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_state::{PortState, port_states};
 use crate::outcome::siblings::matches_siblings;
-use crate::outcome::{Findings, Outcome, phase_of};
+use crate::outcome::{Findings, Outcome, pace, phase_of};
 use crate::store::{Exporter, History, Skip, Snapshot};
 
 /// All families of a snapshot, as OpenMetrics 1.0 text.
@@ -291,6 +291,19 @@ const ENDPOINT_FAMILIES: &[Family<View>] = families! {
         |view, out| out.maybe(view.history.last_success.map(unix_seconds));
     "mail_probe_interval_seconds" Gauge "How often the endpoint is probed, as configured.":
         |view, out| out.gauge(&[], view.history.endpoint.interval.as_secs_f64());
+    "mail_probe_current_interval_seconds" Gauge "How often the endpoint is probed now, be it well or failing.":
+        |view, out| out.gauge(&[], pace::interval(&view.history.endpoint, view.outcome()).as_secs_f64());
+    "mail_probe_retries_total" Counter "Probes that were repeated because they had failed, and whose failure is counted nowhere else.":
+        |view, out| {
+            let history = &view.history;
+            let any = history.endpoint.pace.retries > 0 || history.retries > 0;
+            if any { out.counter(&[], history.retries) } else { Ok(()) }
+        };
+    "mail_probe_light" Gauge "Whether the last probe left out TLS; only with certificate_interval.":
+        |view, out| {
+            let some = view.findings().filter(|_| view.history.endpoint.pace.certificate_interval.is_some());
+            out.maybe(some.map(|findings| f64::from(u8::from(findings.light))))
+        };
     "mail_probe_info" Gauge "How the endpoint is probed.":
         |view, out| {
             let module = &view.history.endpoint.module;
@@ -343,6 +356,8 @@ const ENDPOINT_FAMILIES: &[Family<View>] = families! {
             let last = view.stages().last().and_then(|(_, offered)| offered.size_limit);
             out.maybe(last.map(|limit| limit as f64))
         };
+    "mail_tls_timestamp_seconds" Gauge "When what is shown of TLS and the certificate was seen, in seconds since 1970.":
+        |view, out| out.maybe(view.findings().and_then(|findings| findings.tls_at).map(unix_seconds));
     "mail_tls_info" Gauge "What the handshake agreed on.":
         |view, out| {
             let Some(tls) = view.findings().and_then(|findings| findings.tls.as_ref()) else { return Ok(()) };

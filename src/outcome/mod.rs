@@ -8,6 +8,7 @@
 
 pub mod failure;
 pub mod on_disk;
+pub mod pace;
 pub mod port_advice;
 pub mod port_state;
 pub mod siblings;
@@ -73,6 +74,10 @@ pub struct Findings {
     pub tls: Option<TlsFacts>,
     /// The certificate; `None` when none was seen.
     pub certificate: Option<CertificateFacts>,
+    /// When what is known of TLS was seen: earlier than the rest of a light probe. `None` when nothing is.
+    pub tls_at: Option<SystemTime>,
+    /// It took leave after EHLO in clear; what it has of TLS is the last full probe's.
+    pub light: bool,
     /// What broke the conversation; `None` when it ran to its end.
     pub breakdown: Option<Failure>,
     /// The dialogue.
@@ -93,9 +98,23 @@ impl Findings {
             smtp: SmtpFacts::default(),
             tls: None,
             certificate: None,
+            tls_at: None,
+            light: false,
             breakdown: None,
             transcript: Transcript::default(),
         }
+    }
+
+    /// Takes over what an earlier probe saw of TLS, as long as the server still offers it.
+    pub fn carry_tls(&mut self, earlier: &Self) {
+        self.light = true;
+        if self.breakdown.is_some() || !self.smtp.clear.as_ref().is_some_and(|clear| clear.starttls) {
+            return;
+        }
+        self.tls = earlier.tls.clone();
+        self.certificate = earlier.certificate.clone();
+        self.smtp.tls = earlier.smtp.tls.clone();
+        self.tls_at = earlier.tls_at;
     }
 
     /// Whether a phase was begun.

@@ -33,6 +33,7 @@ pub(super) async fn dialogue(run: &mut Run, stream: Stream) -> Result<(), Halt> 
         None => own_address(&stream),
     };
     let session = Session::new(tls_use(run.endpoint.module.security), name);
+    let session = if run.is_light() { session.lightly() } else { session };
     let mut dialogue =
         Dialogue { run, stream: Some(stream), session, step: Step::Greeting, read_at: None, left: false, cut: None };
     let result = dialogue.talk().await;

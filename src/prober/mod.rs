@@ -67,7 +67,17 @@ impl Prober {
     /// Probes once. `None` when `stop` came first: the connection was then ended as politely as the
     /// grace allowed, and what was found says nothing about the server.
     pub async fn probe(&self, endpoint: Arc<Endpoint>, stop: &CancellationToken) -> Option<Outcome> {
-        self.run(Run::start(endpoint, stop.clone()), &|_| true).await
+        self.run(Run::start(endpoint, stop.clone()), None, &|_| true).await
+    }
+
+    /// Probes as far as EHLO in clear; what an earlier probe saw of TLS is taken over while it is still offered.
+    pub async fn probe_lightly(
+        &self,
+        endpoint: Arc<Endpoint>,
+        earlier: &Outcome,
+        stop: &CancellationToken,
+    ) -> Option<Outcome> {
+        self.run(Run::start(endpoint, stop.clone()).lightly(), Some(earlier), &|_| true).await
     }
 
     /// Probes once for somebody who waits: also the wait for a turn at the address counts against the
@@ -79,14 +89,23 @@ impl Prober {
         stop: &CancellationToken,
         allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync),
     ) -> Option<Outcome> {
-        self.run(Run::start(endpoint, stop.clone()).impatient(), allowed).await
+        self.run(Run::start(endpoint, stop.clone()).impatient(), None, allowed).await
     }
 
-    async fn run(&self, mut run: Run, allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync)) -> Option<Outcome> {
+    async fn run(
+        &self,
+        mut run: Run,
+        earlier: Option<&Outcome>,
+        allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync),
+    ) -> Option<Outcome> {
         if let Err(halt) = self.converse(&mut run, allowed).await {
             run.breakdown(halt);
         }
-        run.finish().map(|(endpoint, findings)| verdict::judge(endpoint, findings))
+        let (endpoint, mut findings) = run.finish()?;
+        if let Some(earlier) = earlier {
+            findings.carry_tls(&earlier.findings);
+        }
+        Some(verdict::judge(endpoint, findings))
     }
 
     async fn converse(&self, run: &mut Run, allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync)) -> Result<(), Halt> {

@@ -46,6 +46,8 @@ pub(super) struct Run {
     stopping: bool,
     /// Waiting for a turn counts against the deadline: somebody waits for the answer.
     impatient: bool,
+    /// It ends after EHLO in clear.
+    light: bool,
     /// Set once there is a connection to take leave of.
     connected: bool,
     phase: Phase,
@@ -75,6 +77,7 @@ impl Run {
             stop,
             stopping: false,
             impatient: false,
+            light: false,
             connected: false,
             phase: Phase::Resolve,
             clock: Clock { began: now, start: now, mark: now, deadline, phase_deadline: deadline },
@@ -84,6 +87,16 @@ impl Run {
     /// The same probe for somebody who waits for its answer.
     pub(super) fn impatient(self) -> Self {
         Self { impatient: true, ..self }
+    }
+
+    /// The same probe, which ends after EHLO in clear.
+    pub(super) fn lightly(self) -> Self {
+        Self { light: true, ..self }
+    }
+
+    /// Whether it ends after EHLO in clear.
+    pub(super) fn is_light(&self) -> bool {
+        self.light
     }
 
     /// Whether somebody waits for the answer.
@@ -221,6 +234,7 @@ impl Run {
         self.findings.transcript.end();
         self.findings.ended = self.wall_clock();
         self.findings.duration = self.clock.mark.saturating_duration_since(self.clock.start);
+        self.findings.tls_at = self.findings.certificate.is_some().then_some(self.findings.ended);
         (!self.stopping).then_some((self.endpoint, self.findings))
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::outcome::failure::{Failure, Reason};
-use crate::outcome::{Findings, verdict};
+use crate::outcome::{Findings, Outcome, pace, verdict};
 use crate::phase::Phase;
 use crate::prober::Prober;
 use crate::store::{Skip, Store};
@@ -114,20 +114,25 @@ async fn run(shared: Shared, current: Arc<ArcSwap<Endpoint>>, stop: Cancellation
     };
     let start = now();
     let mut tick = plan.first();
+    let mut last: Option<Arc<Outcome>> = None;
     loop {
         tokio::select! {
             () = sleep_until(start + tick) => {}
             () = stop.cancelled() => return,
         }
-        let missed = match turn(&shared, &current.load_full(), &plan, start + tick, &stop).await {
-            Turn::Probed => Skip::Running,
+        let endpoint = current.load_full();
+        let missed = match turn(&shared, &endpoint, &plan, start + tick, last.as_ref(), &stop).await {
+            Turn::Probed(outcome) => {
+                last = Some(outcome);
+                Skip::Running
+            }
             Turn::Skipped(skip) => {
                 shared.store.skipped(skip, 1);
                 skip
             }
             Turn::Stopped => return,
         };
-        let (next, count) = plan.next(tick, now() - start);
+        let (next, count) = plan.next(tick, now() - start, pace::when_failing(&endpoint, last.as_deref()));
         if count > 0 {
             shared.store.skipped(missed, count);
         }
@@ -136,66 +141,106 @@ async fn run(shared: Shared, current: Arc<ArcSwap<Endpoint>>, stop: Cancellation
 }
 
 enum Turn {
-    Probed,
+    Probed(Arc<Outcome>),
     Skipped(Skip),
     Stopped,
 }
 
-/// One tick: a probe, unless its time has passed.
-async fn turn(shared: &Shared, endpoint: &Arc<Endpoint>, plan: &Plan, due: Instant, stop: &CancellationToken) -> Turn {
+/// One tick: a probe, unless its time has passed, and its repetitions until a failure is confirmed.
+async fn turn(
+    shared: &Shared,
+    endpoint: &Arc<Endpoint>,
+    plan: &Plan,
+    due: Instant,
+    last: Option<&Arc<Outcome>>,
+    stop: &CancellationToken,
+) -> Turn {
     if plan.is_stale(now() - due) {
         return Turn::Skipped(Skip::Late);
     }
-    // The place is waited for until shortly before the next tick, which then has its own turn.
-    let place: OwnedSemaphorePermit = tokio::select! {
-        place = timeout_at(due + endpoint.interval.mul_f64(0.9), shared.places.load_full().acquire_owned()) => match place {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) => return Turn::Stopped,
-            Err(_) => return Turn::Skipped(Skip::Capacity),
-        },
-        () = stop.cancelled() => return Turn::Stopped,
-    };
-    let lateness = now() - due;
-    // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
-    let probe = tokio::spawn(probe(shared.clone(), endpoint.clone(), lateness, stop.clone()));
-    let alive = finish(shared, endpoint, probe).await;
-    drop(place);
-    if alive { Turn::Probed } else { Turn::Stopped }
+    let mut unconfirmed: Option<Outcome> = None;
+    for tries in 0.. {
+        // The place is waited for until shortly before the next tick, which then has its own turn.
+        let place: OwnedSemaphorePermit = tokio::select! {
+            place = timeout_at(due + endpoint.interval.mul_f64(0.9), shared.places.load_full().acquire_owned()) => match place {
+                Ok(Ok(place)) => place,
+                Ok(Err(_)) => return Turn::Stopped,
+                Err(_) => break,
+            },
+            () = stop.cancelled() => return Turn::Stopped,
+        };
+        let attempt = Attempt {
+            endpoint: endpoint.clone(),
+            lateness: (tries == 0).then(|| now() - due),
+            // The endpoint as it was then: a change of the configuration is for a full probe to see.
+            earlier: last
+                .filter(|last| tries == 0 && Arc::ptr_eq(&last.endpoint, endpoint))
+                .filter(|last| pace::is_light(endpoint, last, wall_clock()))
+                .cloned(),
+        };
+        // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
+        let probe = tokio::spawn(probe(shared.clone(), attempt, stop.clone()));
+        let Some(outcome) = finish(endpoint, probe).await else { return Turn::Stopped };
+        drop(place);
+        let left = endpoint.interval.saturating_sub(now() - due);
+        let Some(delay) = pace::retry(&outcome, tries, left) else {
+            unconfirmed = Some(outcome);
+            break;
+        };
+        log(&outcome, "probe failed, and is tried again");
+        shared.store.retried(endpoint.id());
+        unconfirmed = Some(outcome);
+        if timeout(delay, stop.cancelled()).await.is_ok() {
+            return Turn::Stopped;
+        }
+    }
+    let Some(outcome) = unconfirmed else { return Turn::Skipped(Skip::Capacity) };
+    let outcome = shared.store.record(outcome);
+    log(&outcome, "probe failed");
+    Turn::Probed(outcome)
 }
 
-/// Whether the endpoint is to be probed on.
-async fn finish(shared: &Shared, endpoint: &Arc<Endpoint>, probe: JoinHandle<bool>) -> bool {
+/// `None` when the endpoint is not to be probed on.
+async fn finish(endpoint: &Arc<Endpoint>, probe: JoinHandle<Option<Outcome>>) -> Option<Outcome> {
     match probe.await {
-        Ok(alive) => alive,
+        Ok(outcome) => outcome,
         Err(error) => {
             // A fault of ours in one probe must neither stop its endpoint nor be blamed on the server.
             tracing::error!(endpoint = endpoint.host_and_port(), "the probe broke down: {error}");
             let mut findings = Findings::new(wall_clock());
             let detail = "the probe broke down; the log has the place";
             findings.breakdown = Some(Failure::new(Phase::Resolve, Reason::Internal, detail));
-            shared.store.record(verdict::judge(endpoint.clone(), findings));
-            true
+            Some(verdict::judge(endpoint.clone(), findings))
         }
     }
 }
 
-/// False when the program stopped before the probe was over.
-async fn probe(shared: Shared, endpoint: Arc<Endpoint>, lateness: Duration, stop: CancellationToken) -> bool {
-    let _in_flight = shared.store.probe_begins(lateness);
-    let Some(outcome) = shared.prober.probe(endpoint, &stop).await else { return false };
-    let outcome = shared.store.record(outcome);
-    log(&outcome);
-    true
+/// One probe of a turn.
+struct Attempt {
+    endpoint: Arc<Endpoint>,
+    /// How late the turn began; `None` for a repetition, which has no time of its own.
+    lateness: Option<Duration>,
+    /// The probe whose TLS is still good; `None`: TLS is done.
+    earlier: Option<Arc<Outcome>>,
 }
 
-fn log(outcome: &crate::outcome::Outcome) {
+/// `None` when the program stopped before the probe was over.
+async fn probe(shared: Shared, attempt: Attempt, stop: CancellationToken) -> Option<Outcome> {
+    let _in_flight = shared.store.probe_begins(attempt.lateness);
+    match &attempt.earlier {
+        Some(earlier) => shared.prober.probe_lightly(attempt.endpoint, earlier, &stop).await,
+        None => shared.prober.probe(attempt.endpoint, &stop).await,
+    }
+}
+
+fn log(outcome: &Outcome, failed: &str) {
     let (target, endpoint) = (&outcome.endpoint.target, outcome.endpoint.host_and_port());
     match &outcome.failure {
         None => tracing::debug!(%target, %endpoint, duration = ?outcome.findings.duration, "probe succeeded"),
         Some(failure) => tracing::info!(
             %target, %endpoint,
             phase = failure.phase.as_str(), reason = failure.reason.as_str(), detail = %failure.detail,
-            "probe failed"
+            "{failed}"
         ),
     }
 }

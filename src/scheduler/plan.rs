@@ -39,13 +39,25 @@ impl Plan {
         self.first
     }
 
-    /// The tick to wait for after that of `last`, and how many have passed by now unused.
-    pub fn next(&self, last: Duration, now: Duration) -> (Duration, u64) {
-        let due = if last < self.regular { self.regular } else { last.saturating_add(self.interval) };
+    /// The tick to wait for after that of `last`, and how many have passed by now unused. With an interval of its own
+    /// (`every`, while the endpoint fails) they follow each other at that, and then come back to the regular ones.
+    pub fn next(&self, last: Duration, now: Duration, every: Option<Duration>) -> (Duration, u64) {
+        let (due, step) = match every {
+            Some(every) => (last.saturating_add(every), every),
+            None => (self.regular_after(last), self.interval),
+        };
         let Some(late) = now.checked_sub(due) else { return (due, 0) };
-        let whole = late.as_nanos().checked_div(self.interval.as_nanos()).unwrap_or_default();
+        let whole = late.as_nanos().checked_div(step.as_nanos()).unwrap_or_default();
         let missed = u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(1);
-        (due.saturating_add(self.interval.saturating_mul(missed)), missed.into())
+        (due.saturating_add(step.saturating_mul(missed)), missed.into())
+    }
+
+    /// The first regular tick that is at least half an interval later.
+    fn regular_after(&self, last: Duration) -> Duration {
+        let earliest = last.saturating_add(self.interval.checked_div(2).unwrap_or_default());
+        let Some(since) = earliest.checked_sub(self.regular) else { return self.regular };
+        let steps = since.as_nanos().div_ceil(self.interval.as_nanos().max(1));
+        self.regular.saturating_add(self.interval.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX)))
     }
 
     /// Whether a tick has come too late to be used.
@@ -75,26 +87,26 @@ mod tests {
     fn ticks_follow_at_the_interval() {
         let plan = Plan::new(secs(10.0), 0.5);
         assert_eq!(plan.first(), secs(5.0));
-        assert_eq!(plan.next(secs(5.0), secs(5.2)), (secs(15.0), 0));
-        assert_eq!(plan.next(secs(15.0), secs(15.0)), (secs(25.0), 0));
+        assert_eq!(plan.next(secs(5.0), secs(5.2), None), (secs(15.0), 0));
+        assert_eq!(plan.next(secs(15.0), secs(15.0), None), (secs(25.0), 0));
     }
 
     #[test]
     fn ticks_passed_meanwhile_are_counted_and_not_made_up_for() {
         let plan = Plan::new(secs(10.0), 0.5);
-        assert_eq!(plan.next(secs(15.0), secs(26.0)), (secs(35.0), 1));
-        assert_eq!(plan.next(secs(15.0), secs(115.0)), (secs(125.0), 10));
+        assert_eq!(plan.next(secs(15.0), secs(26.0), None), (secs(35.0), 1));
+        assert_eq!(plan.next(secs(15.0), secs(115.0), None), (secs(125.0), 10));
     }
 
     #[test]
     fn from_the_first_round_into_the_regular_one() {
         // Interval 10 min, place 0.9: first at 27 s, then regularly at 540 s.
         let plan = Plan::new(secs(600.0), 0.9);
-        assert_eq!(plan.next(plan.first(), secs(28.0)), (secs(540.0), 0));
+        assert_eq!(plan.next(plan.first(), secs(28.0), None), (secs(540.0), 0));
         // Place 0.1: first at 3 s, the regular tick at 60 s would come too soon.
         let plan = Plan::new(secs(600.0), 0.1);
-        assert_eq!(plan.next(plan.first(), secs(4.0)), (secs(660.0), 0));
-        assert_eq!(plan.next(secs(660.0), secs(661.0)), (secs(1260.0), 0));
+        assert_eq!(plan.next(plan.first(), secs(4.0), None), (secs(660.0), 0));
+        assert_eq!(plan.next(secs(660.0), secs(661.0), None), (secs(1260.0), 0));
     }
 
     #[test]
@@ -103,5 +115,29 @@ mod tests {
         assert!(!plan.is_stale(secs(0.5)));
         assert!(plan.is_stale(secs(6.0)));
         assert!(Plan::new(secs(1.0), 0.5).is_stale(secs(1.5)));
+    }
+
+    #[test]
+    fn while_it_fails_ticks_follow_at_an_interval_of_their_own_and_come_back_to_the_regular_ones() {
+        let plan = Plan::new(secs(60.0), 0.5);
+        let hasty = Some(secs(10.0));
+        // Regular ticks at 30 s, 90 s, 150 s.
+        assert_eq!(plan.next(secs(30.0), secs(31.0), hasty), (secs(40.0), 0));
+        assert_eq!(plan.next(secs(40.0), secs(75.0), hasty), (secs(80.0), 3));
+        assert_eq!(plan.next(secs(50.0), secs(51.0), None), (secs(90.0), 0));
+        assert_eq!(plan.next(secs(70.0), secs(71.0), None), (secs(150.0), 0), "20 s would be too soon");
+        assert_eq!(plan.next(secs(90.0), secs(91.0), Some(secs(300.0))), (secs(390.0), 0));
+    }
+
+    #[test]
+    fn regular_ticks_are_the_same_whatever_came_between() {
+        let plan = Plan::new(secs(7.0), 0.3);
+        let mut regular = plan.next(plan.first(), secs(0.0), None).0;
+        for _ in 0..50 {
+            let between = plan.next(regular, regular, Some(secs(1.0))).0;
+            let back = plan.next(between, between, None).0;
+            regular = plan.next(regular, regular, None).0;
+            assert_eq!(back, regular);
+        }
     }
 }

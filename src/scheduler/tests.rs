@@ -20,6 +20,7 @@ fn endpoint(port: u16) -> Arc<Endpoint> {
         address: None,
         labels: std::collections::BTreeMap::new(),
         interval: Duration::from_millis(100),
+        pace: crate::endpoint::Pace::default(),
         family: crate::endpoint::Family::Any,
         module,
         certificate_file: None,
@@ -31,9 +32,8 @@ async fn a_probe_that_breaks_down_is_internal_and_the_next_one_runs() {
     let (shared, endpoint) = (shared(), endpoint(25));
     shared.store.retain(std::slice::from_ref(&endpoint));
     let broken = tokio::spawn(async { panic!("a fault of ours") });
-    assert!(finish(&shared, &endpoint, broken).await, "the endpoint goes on");
-    let history = shared.store.snapshot().endpoints[0].clone();
-    let failure = history.latest.as_ref().unwrap().failure.clone().unwrap();
+    let outcome = finish(&endpoint, broken).await.expect("the endpoint goes on");
+    let failure = outcome.failure.unwrap();
     assert_eq!((failure.reason, failure.reason.as_str()), (Reason::Internal, "internal"));
 }
 
@@ -42,7 +42,7 @@ async fn a_tick_that_waits_too_long_for_a_place_is_skipped() {
     let (shared, endpoint) = (shared(), endpoint(25));
     let _taken = shared.places.load_full().acquire_owned().await.unwrap();
     let plan = Plan::new(endpoint.interval, 0.0);
-    let turn = turn(&shared, &endpoint, &plan, now(), &CancellationToken::new()).await;
+    let turn = turn(&shared, &endpoint, &plan, now(), None, &CancellationToken::new()).await;
     assert!(matches!(turn, Turn::Skipped(Skip::Capacity)));
 }
 
@@ -51,7 +51,7 @@ async fn a_tick_after_a_sleep_of_the_machine_is_skipped() {
     let (shared, endpoint) = (shared(), endpoint(25));
     let plan = Plan::new(endpoint.interval, 0.0);
     let long_ago = now() - Duration::from_secs(3);
-    let turn = turn(&shared, &endpoint, &plan, long_ago, &CancellationToken::new()).await;
+    let turn = turn(&shared, &endpoint, &plan, long_ago, None, &CancellationToken::new()).await;
     assert!(matches!(turn, Turn::Skipped(Skip::Late)));
 }
 

@@ -12,7 +12,7 @@ use super::table::{fact, facts, readable, table, text_fact};
 use crate::endpoint::Endpoint;
 use crate::export::time::{rfc3339, short};
 use crate::mail::Printable;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, pace};
 
 /// The whole page. `base` is the address of the exporter as the visitor knows it.
 pub(super) fn page(row: &Row<'_>, base: &str, now: SystemTime) -> String {
@@ -121,7 +121,13 @@ fn now_facts(html: &mut Html, row: &Row<'_>, now: SystemTime) {
             Some(at) => fact(html, "Last success", |html| time(html, at, now)),
             None => text_fact(html, "Last success", "none so far"),
         }
-        text_fact(html, "Interval", &interval(endpoint.interval));
+        text_fact(html, "Interval", &intervals(endpoint, row.outcome));
+        if history.retries > 0 {
+            text_fact(html, "Repeated", &format!("{} probes, before their failure counted", history.retries));
+        }
+        if let Some(at) = row.outcome.filter(|outcome| outcome.findings.light).and_then(|light| light.findings.tls_at) {
+            fact(html, "TLS seen", |html| time(html, at, now));
+        }
         if let Some(ratio) = row.success_text() {
             text_fact(html, "Success", &format!("{ratio}, {} of {} probes", row.successes(), history.attempts));
         }
@@ -131,6 +137,12 @@ fn now_facts(html: &mut Html, row: &Row<'_>, now: SystemTime) {
             addresses(html, outcome);
         }
     });
+}
+
+/// `60 s`, `60 s; 10 s while it fails`.
+fn intervals(endpoint: &Endpoint, last: Option<&Outcome>) -> String {
+    let (usual, now) = (interval(endpoint.interval), pace::interval(endpoint, last));
+    if now == endpoint.interval { usual } else { format!("{usual}; {} while it fails", interval(now)) }
 }
 
 /// `60 s`, `300 ms`.

@@ -7,7 +7,7 @@ use crate::mail::Printable;
 use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::port_state::{PortState, port_states};
 use crate::outcome::siblings::matches_siblings;
-use crate::outcome::{CertificateFacts, Outcome};
+use crate::outcome::{CertificateFacts, Outcome, pace};
 use crate::store::{History, Snapshot};
 
 /// How an endpoint is, the worst first.
@@ -169,7 +169,9 @@ impl<'a> Row<'a> {
     /// No news for so long that something holds the probes up.
     pub(super) fn is_stale(&self) -> bool {
         let endpoint = &self.history.endpoint;
-        self.age().is_some_and(|age| age > endpoint.interval.saturating_mul(3).saturating_add(endpoint.timeout()))
+        self.age().is_some_and(|age| {
+            age > pace::interval(endpoint, self.outcome).saturating_mul(3).saturating_add(endpoint.timeout())
+        })
     }
 
     /// Since the last success; `None` before the first.

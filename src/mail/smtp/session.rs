@@ -145,6 +145,8 @@ pub struct Session {
     lines: LineBuffer,
     reader: ReplyReader,
     facts: Facts,
+    /// Set by [`Self::lightly`]: STARTTLS is looked for and not used.
+    light: bool,
     /// Set by [`Self::leave_early`]: take leave at the next reply.
     leaving_early: bool,
 }
@@ -159,8 +161,14 @@ impl Session {
             lines: LineBuffer::default(),
             reader: ReplyReader::default(),
             facts: Facts::default(),
+            light: false,
             leaving_early: false,
         }
+    }
+
+    /// The same session, which takes leave after EHLO in clear. STARTTLS must still be offered where it is required.
+    pub fn lightly(self) -> Self {
+        Self { light: true, ..self }
     }
 
     /// Takes bytes the server sent.
@@ -307,7 +315,7 @@ impl Session {
             TlsUse::Required if in_clear && !starttls => {
                 self.fail(Step::StartTls, Fault::StartTlsNotOffered { masked })
             }
-            TlsUse::Required | TlsUse::IfOffered if in_clear && starttls => {
+            TlsUse::Required | TlsUse::IfOffered if in_clear && starttls && !self.light => {
                 self.send(stage.step(), State::StartTls, Command::StartTls)
             }
             _ => self.send(stage.step(), State::Quit, Command::Quit),

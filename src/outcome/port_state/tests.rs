@@ -147,6 +147,7 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
         address: None,
         labels: BTreeMap::new(),
         interval: Duration::from_secs(60),
+        pace: crate::endpoint::Pace::default(),
         family: Family::Any,
         module: CONFIG.modules.get(by_port(port).unwrap()).unwrap().clone(),
         certificate_file: None,

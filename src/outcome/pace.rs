@@ -1,0 +1,61 @@
+//! What the last outcome means for the next probe: how soon it is due, whether a failure is tried again before it counts,
+//! and whether it may leave out TLS. Pure decisions; [`crate::endpoint::Pace`] has what is configured.
+
+use std::time::{Duration, SystemTime};
+
+use super::failure::Reason;
+use super::{CertificateFacts, Outcome};
+use crate::endpoint::{Endpoint, Security};
+
+/// How long after its last probe an endpoint is probed again.
+pub fn interval(endpoint: &Endpoint, last: Option<&Outcome>) -> Duration {
+    when_failing(endpoint, last).unwrap_or(endpoint.interval)
+}
+
+/// The interval that a failure puts in force instead of the regular one.
+///
+/// A server that has enough of us is not asked more often: after `rate_limited` it is the regular one at least.
+pub fn when_failing(endpoint: &Endpoint, last: Option<&Outcome>) -> Option<Duration> {
+    let failure = last?.failure.as_ref()?;
+    let wanted = endpoint.pace.when_failing?;
+    (failure.reason != Reason::RateLimited || wanted > endpoint.interval).then_some(wanted)
+}
+
+/// How long to wait before a probe that has failed is repeated; `None` when its failure counts.
+///
+/// `rate_limited` always counts: to repeat would be what the server complains of. So does a failure whose repetition
+/// could not begin within `left`, the time until the next probe is due, which then confirms it.
+pub fn retry(outcome: &Outcome, tries: u32, left: Duration) -> Option<Duration> {
+    let (pace, failure) = (&outcome.endpoint.pace, outcome.failure.as_ref()?);
+    let may = tries < pace.retries && failure.reason != Reason::RateLimited && pace.retry_delay < left;
+    may.then_some(pace.retry_delay)
+}
+
+/// Whether the next probe may end after EHLO in clear, with what the last one knows of TLS.
+///
+/// It may not where the last one failed or was made by another configuration, where TLS comes first (nothing can be said
+/// before it), and not when a certificate of the chain has begun or ceased to be valid meanwhile: that is for a full
+/// probe to judge.
+pub fn is_light(endpoint: &Endpoint, last: &Outcome, now: SystemTime) -> bool {
+    let (Some(every), Some(at)) = (endpoint.pace.certificate_interval, last.findings.tls_at) else { return false };
+    let (Ok(age), Some(certificate)) = (now.duration_since(at), &last.findings.certificate) else { return false };
+    let asks_for_tls = matches!(endpoint.module.security, Security::StartTls | Security::Opportunistic);
+    // The tick that is nearest to the interval's end is the full one.
+    let fresh = age.saturating_add(endpoint.interval.checked_div(2).unwrap_or_default()) < every;
+    asks_for_tls && fresh && last.success() && is_unchanged(certificate, at, now)
+}
+
+/// Whether each certificate of the chain was at both times as valid by date as at the other.
+fn is_unchanged(certificate: &CertificateFacts, then: SystemTime, now: SystemTime) -> bool {
+    let seconds = |time: SystemTime| {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    };
+    let windows = certificate.chain.iter().filter_map(|one| one.facts.as_ref()).filter_map(|facts| facts.window());
+    let state = |(from, to): (i64, i64), time| (time < from, time > to);
+    let (then, now) = (seconds(then), seconds(now));
+    windows.map(|window| (state(window, then), state(window, now))).all(|(then, now)| then == now)
+}
+
+#[cfg(test)]
+mod tests;
