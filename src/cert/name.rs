@@ -16,6 +16,10 @@ impl ServerName {
     /// Reads a name or an address as a person writes it: any case, IDN, with or without a final dot,
     /// an IPv6 address with or without brackets.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // What stands before it may be a password, which no message may show.
+        if text.contains('@') {
+            return Err("a host is written without the user and the password before its `@`: remove them".into());
+        }
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(Self::Ip(address));

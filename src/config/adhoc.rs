@@ -11,7 +11,7 @@ use crate::endpoint::{Endpoint, Family, Module, Pace};
 /// `host`, `host:port`, an IPv6 address alone, or one in brackets with or without a port.
 pub fn host_and_port(text: &str) -> Result<(ServerName, Option<u16>), String> {
     let colons = text.bytes().filter(|b| *b == b':').count();
-    if colons == 0 || (colons > 1 && !text.starts_with('[')) || text.ends_with(']') {
+    if text.contains('@') || colons == 0 || (colons > 1 && !text.starts_with('[')) || text.ends_with(']') {
         return ServerName::parse(text).map(|host| (host, None));
     }
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));

@@ -31,6 +31,8 @@ impl Node {
     pub(super) fn kind(&self) -> String {
         match self {
             Self::Null => "nothing".into(),
+            // Possibly a key: it is not shown.
+            Self::Scalar(text) if text.contains("-----BEGIN") => "a PEM text".into(),
             Self::Scalar(text) => format!("{text:?}"),
             Self::List(_) => "a list".into(),
             Self::Map(_) => "a mapping".into(),
@@ -41,11 +43,21 @@ impl Node {
 /// Reads a file's text.
 pub(super) fn parse(text: &str) -> Result<Node, (Option<Place>, String)> {
     serde_yaml::from_str(text).map_err(|error| {
+        if let Some(place) = second_document(text).filter(|_| error.location().is_none()) {
+            return (Some(place), "a second document begins here: put it into another file".to_owned());
+        }
         let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
         let message = error.to_string();
         // The library repeats the place at the end of its message.
         (place, message.split(" at line ").next().unwrap_or(&message).to_owned())
     })
+}
+
+/// Where the second of several documents begins, which the library does not tell.
+fn second_document(text: &str) -> Option<Place> {
+    let second = serde_yaml::Deserializer::from_str(text).nth(1)?;
+    let at = Walk { path: &[], key: false }.deserialize(second).err()?.location()?;
+    Some(Place { line: at.line(), column: at.column() })
 }
 
 /// A place in a file, counted from 1.
@@ -275,6 +287,13 @@ mod tests {
     fn broken_yaml_has_a_place() {
         let (place, message) = parse("a: [1,\nb: 2\n").unwrap_err();
         assert!(place.is_some(), "{message}");
+    }
+
+    #[test]
+    fn a_second_document_has_a_place() {
+        let (place, message) = parse("a: 1\n---\nb: 2\n").unwrap_err();
+        assert_eq!(place, Some(Place { line: 3, column: 1 }), "{message}");
+        assert!(message.starts_with("a second document begins here"), "{message}");
     }
 
     #[test]

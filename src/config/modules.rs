@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use super::certificate_file::CertificateFiles;
 use super::file::Node;
 use super::reader::{At, Entries, Source, list};
-use super::values::{address, duration, text, word};
+use super::values::{address, duration, file_name, text, word};
 use crate::cert::name::ServerName;
 use crate::cert::roots::Roots;
 use crate::endpoint::{AuthExpectation, Expectations, Module, Presence, Protocol, Security, TlsVersion};
@@ -201,7 +201,7 @@ fn ca_file(source: &mut Source, entries: &mut Entries<'_>) -> Option<Arc<Roots>>
 
 /// The content of a file named in the configuration.
 fn file(source: &mut Source, node: &Node, at: &At) -> Option<(PathBuf, Vec<u8>)> {
-    let name = text(node).map_err(|why| source.problem(at, why)).ok()?;
+    let name = file_name(node).map_err(|why| source.problem(at, why)).ok()?;
     let path = source.relative(&name);
     source.used.push(path.clone());
     match std::fs::read(&path) {
@@ -229,13 +229,13 @@ fn client_certificate(source: &mut Source, node: &Node, at: At) -> Option<Arc<Ce
 }
 
 fn certified_key(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
+    // What is wrong with a file is not told in detail: it could be the file with the key.
     let chain = CertificateDer::pem_slice_iter(certificate)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("`cert_file` is no valid PEM file: {error}"))?;
+        .map_err(|_| "`cert_file` is no valid PEM file".to_owned())?;
     if chain.is_empty() {
         return Err("`cert_file` has no certificate (-----BEGIN CERTIFICATE-----)".into());
     }
-    // What is wrong with a key is not told in detail: nothing of a key file is ever shown.
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| "`key_file` has no readable private key (-----BEGIN PRIVATE KEY-----)".to_owned())?;
     CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())

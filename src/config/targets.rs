@@ -199,6 +199,9 @@ impl<'a> Targets<'a> {
 
 fn host_and_port(text: &str) -> Result<(ServerName, u16), String> {
     let wrong = || format!("{text:?} is no host:port: write one such as smtp.example.org:587 or [2001:db8::1]:25");
+    if text.contains('@') {
+        return Err(ServerName::parse(text).err().unwrap_or_default());
+    }
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     // Without brackets nobody can tell where an IPv6 address ends.
     if host.contains(':') && !host.ends_with(']') {

@@ -15,6 +15,15 @@ pub(super) fn text(node: &Node) -> Result<String, String> {
     }
 }
 
+/// The name of a file. What stands there instead may be a key, and is not shown.
+pub(super) fn file_name(node: &Node) -> Result<String, String> {
+    let name = text(node)?;
+    if name.contains("-----BEGIN") || name.chars().any(char::is_control) {
+        return Err("this is no name of a file: write the text into a file, and the file's name here".into());
+    }
+    Ok(name)
+}
+
 /// A duration with its unit, within bounds. (`5M` is five months to the library: the bounds catch it.)
 pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Node) -> Result<Duration, String> {
     move |node| {

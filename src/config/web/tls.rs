@@ -12,7 +12,7 @@ use rustls::{Error, InconsistentKeys, ProtocolVersion, RootCertStore, SupportedC
 
 use super::super::file::Node;
 use super::super::reader::{At, Entries, Source, list, nearest};
-use super::super::values::{text, word};
+use super::super::values::{file_name, text, word};
 use super::{BOOLEANS, Origin, mapping};
 
 /// How TLS is spoken.
@@ -129,7 +129,8 @@ fn pem(
         (Some(found), None) => (found, false),
         (None, Some(found)) => (found, true),
     };
-    let read = text(node).and_then(|text| {
+    let read = if is_file { file_name(node) } else { text(node) };
+    let read = read.and_then(|text| {
         if !is_file {
             return Ok((format!("`{inline}`"), text.into_bytes()));
         }
