@@ -58,7 +58,7 @@
 //! - **Words are a contract.** Reasons form a closed set, chosen by type where the error happens.
 //! - **Read leniently, report precisely, bound everything.**
 //! - **Nothing panics.** What cannot be proven is asked: `get`, `split_first`, `checked_…`, `saturating_…`. The
-//!   lints below and in `Cargo.toml` see to it.
+//!   lints below and in `Cargo.toml` see to it; `fuzz/` tries it.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::string_slice))]
 #![cfg_attr(not(test), deny(clippy::get_unwrap, clippy::unimplemented, clippy::unreachable))]

@@ -43,21 +43,22 @@ impl Node {
 /// Reads a file's text.
 pub(super) fn parse(text: &str) -> Result<Node, (Option<Place>, String)> {
     serde_yaml::from_str(text).map_err(|error| {
-        if let Some(place) = second_document(text).filter(|_| error.location().is_none()) {
-            return (Some(place), "a second document begins here: put it into another file".to_owned());
-        }
         let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
         let message = error.to_string();
+        if place.is_none() && message.contains("more than one document") {
+            return (second_document(text), "a second document begins here: put it into another file".to_owned());
+        }
         // The library repeats the place at the end of its message.
         (place, message.split(" at line ").next().unwrap_or(&message).to_owned())
     })
 }
 
-/// Where the second of several documents begins, which the library does not tell.
+/// Where the second of several documents begins, which the library does not tell: `---` behind any content.
 fn second_document(text: &str) -> Option<Place> {
-    let second = serde_yaml::Deserializer::from_str(text).nth(1)?;
-    let at = Walk { path: &[], key: false }.deserialize(second).err()?.location()?;
-    Some(Place { line: at.line(), column: at.column() })
+    let is_content =
+        |line: &str| !line.trim().is_empty() && !["#", "%", "---"].iter().any(|mark| line.starts_with(mark));
+    let mut lines = text.lines().zip(1..).skip_while(|(line, _)| !is_content(line));
+    lines.find(|(line, _)| line.starts_with("---")).map(|(_, line)| Place { line, column: 1 })
 }
 
 /// A place in a file, counted from 1.
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn a_second_document_has_a_place() {
         let (place, message) = parse("a: 1\n---\nb: 2\n").unwrap_err();
-        assert_eq!(place, Some(Place { line: 3, column: 1 }), "{message}");
+        assert_eq!(place, Some(Place { line: 2, column: 1 }), "{message}");
         assert!(message.starts_with("a second document begins here"), "{message}");
     }
 
