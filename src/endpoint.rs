@@ -295,6 +295,8 @@ pub enum AuthExpectation {
 /// TLS versions, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
+    /// RFC 6101, forbidden by RFC 7568.
+    Ssl3,
     /// RFC 2246, forbidden by RFC 8996.
     Tls10,
     /// RFC 4346, forbidden by RFC 8996.
@@ -306,12 +308,13 @@ pub enum TlsVersion {
 }
 
 impl TlsVersion {
-    /// All of them, oldest first.
+    /// Those that a configuration may ask for, oldest first.
     pub const ALL: [Self; 4] = [Self::Tls10, Self::Tls11, Self::Tls12, Self::Tls13];
 
     /// The name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Ssl3 => "SSLv3",
             Self::Tls10 => "TLSv1.0",
             Self::Tls11 => "TLSv1.1",
             Self::Tls12 => "TLSv1.2",
@@ -321,6 +324,6 @@ impl TlsVersion {
 
     /// The number alone, as in the configuration.
     pub fn number(self) -> &'static str {
-        self.as_str().trim_start_matches("TLSv")
+        self.as_str().trim_start_matches(char::is_alphabetic)
     }
 }

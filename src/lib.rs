@@ -18,7 +18,7 @@
 //!               outcome/                  what a probe found, and the verdicts (pure)
 //!               config/                   what is asked of us: a file to values
 //!               endpoint.rs               those values, which cannot be wrong
-//!       mail/            cert/            what the standards say (pure)
+//!       mail/   hello/   cert/            what the standards say (pure)
 //!    phase.rs  histogram.rs               plain words and figures
 //!    process.rs  descriptors.rs           what the system says of this process, and allows it
 //! ```
@@ -37,6 +37,7 @@
 //! | how a reply or an EHLO list is read | [`mail::smtp::reply`], [`mail::smtp::capabilities`] |
 //! | why a certificate is not valid | [`cert::verdict`] |
 //! | what is remembered of certificates seen before | [`cert::chain`] |
+//! | what is seen of a server with old TLS | [`hello`], [`prober`] |
 //! | sockets, deadlines, the clock of a phase | [`prober`] |
 //! | when an endpoint is probed | [`scheduler::plan`] |
 //! | what a failure changes about that: retries, another interval, light probes | [`outcome::pace`] |
@@ -72,6 +73,7 @@ pub mod dns;
 pub mod door;
 pub mod endpoint;
 pub mod export;
+pub mod hello;
 pub mod histogram;
 pub mod http;
 pub mod mail;

@@ -289,7 +289,8 @@ fn signature_name(oid: &Oid<'_>) -> String {
 const CURVES: &[(Oid<'static>, &str)] =
     &[(oids::OID_EC_P256, "P-256"), (oids::OID_NIST_EC_P384, "P-384"), (oids::OID_NIST_EC_P521, "P-521")];
 
-const ALGORITHMS: &[(Oid<'static>, &str)] = &[(oids::OID_SIG_ED25519, "Ed25519"), (oids::OID_SIG_ED448, "Ed448")];
+const ALGORITHMS: &[(Oid<'static>, &str)] =
+    &[(oids::OID_SIG_ED25519, "Ed25519"), (oids::OID_SIG_ED448, "Ed448"), (oid!(1.2.840.10045.4.1), "ecdsa-with-SHA1")];
 
 /// RFC 9155: signatures with these hashes prove nothing.
 const FORGEABLE: &[Oid<'static>] =

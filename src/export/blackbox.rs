@@ -52,6 +52,7 @@ pub fn openmetrics(outcome: &Outcome) -> String {
 /// As Go's `crypto/tls` names them.
 fn version(version: TlsVersion) -> &'static str {
     match version {
+        TlsVersion::Ssl3 => "SSL 3.0",
         TlsVersion::Tls10 => "TLS 1.0",
         TlsVersion::Tls11 => "TLS 1.1",
         TlsVersion::Tls12 => "TLS 1.2",

@@ -92,10 +92,10 @@ reasons! {
         "The server speaks clear text here: use a module with `security: starttls`, or switch implicit TLS on in the server.",
     /// The peer ended the handshake with an alert.
     TlsAlert = "tls_alert":
-        "The server ended the handshake: it may want a client certificate, another name (SNI), or only ciphers that are no longer safe.",
+        "The server ended the handshake: it may want a client certificate, another name (SNI), or have only ciphers that are no longer safe (RFC 9325 §4.2); `mail_tls_info` then names the one it would use.",
     /// No common TLS version.
     TlsVersion = "tls_version":
-        "The server has no TLS 1.2 or newer (RFC 8997 requires it): update it.",
+        "The server has no TLS 1.2 or newer (RFC 8997 requires it): update it, or switch TLS 1.2 and 1.3 on in it. The certificate is reported all the same.",
     /// The handshake broke a rule of TLS.
     TlsProtocol = "tls_protocol":
         "What came is no valid TLS: look at what stands in front of the server.",

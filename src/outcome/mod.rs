@@ -70,7 +70,8 @@ pub struct Findings {
     pub phases: Vec<(Phase, Duration)>,
     /// What the dialogue showed.
     pub smtp: SmtpFacts,
-    /// What the handshake agreed on; `None` when it was not completed.
+    /// What the handshake agreed on, or what an old server would agree on with an old client; `None` when
+    /// neither is known.
     pub tls: Option<TlsFacts>,
     /// The certificate; `None` when none was seen.
     pub certificate: Option<CertificateFacts>,

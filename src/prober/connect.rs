@@ -250,7 +250,7 @@ fn instant() -> Instant {
 
 /// The one place where a connection to a target is opened.
 #[expect(clippy::disallowed_methods, reason = "the home of the sockets to targets")]
-async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+pub(super) async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
         socket.bind(SocketAddr::new(source, 0))?;

@@ -28,18 +28,41 @@ const CLOSE_WAIT: Duration = Duration::from_millis(100);
 
 /// Talks with the server from its greeting to QUIT.
 pub(super) async fn dialogue(run: &mut Run, stream: Stream) -> Result<(), Halt> {
+    let mut dialogue = begin(run, stream, true);
+    let result = dialogue.talk().await;
+    dialogue.close().await;
+    dialogue.run.findings.smtp = dialogue.session.into_facts();
+    result
+}
+
+/// Talks as far as the server's consent to STARTTLS. `None` where it does not come to that; leave is then taken.
+pub(super) async fn up_to_tls(run: &mut Run, stream: Stream) -> Option<Stream> {
+    let mut dialogue = begin(run, stream, false);
+    let result = dialogue.talk().await;
+    if result.is_ok() && dialogue.session.step() == Step::StartTls {
+        return dialogue.stream.take();
+    }
+    dialogue.close().await;
+    None
+}
+
+fn begin(run: &mut Run, stream: Stream, handshakes: bool) -> Dialogue<'_> {
     let name = match &run.endpoint.module.ehlo_name {
         Some(name) => name.clone(),
         None => own_address(&stream),
     };
     let session = Session::new(tls_use(run.endpoint.module.security), name);
     let session = if run.is_light() { session.lightly() } else { session };
-    let mut dialogue =
-        Dialogue { run, stream: Some(stream), session, step: Step::Greeting, read_at: None, left: false, cut: None };
-    let result = dialogue.talk().await;
-    dialogue.close().await;
-    dialogue.run.findings.smtp = dialogue.session.into_facts();
-    result
+    Dialogue {
+        run,
+        stream: Some(stream),
+        session,
+        step: Step::Greeting,
+        read_at: None,
+        left: false,
+        cut: None,
+        handshakes,
+    }
 }
 
 fn tls_use(security: Security) -> TlsUse {
@@ -69,6 +92,8 @@ struct Dialogue<'a> {
     left: bool,
     /// Why a command could not be written; what the server said before is still read.
     cut: Option<io::Error>,
+    /// Whether the handshake is done here, or left to the caller.
+    handshakes: bool,
 }
 
 impl Dialogue<'_> {
@@ -80,6 +105,7 @@ impl Dialogue<'_> {
             action = match action {
                 Action::Send(command) => self.send(&command).await?,
                 Action::Receive => self.receive().await?,
+                Action::StartTls if !self.handshakes => return Ok(()),
                 Action::StartTls => self.start_tls().await?,
                 Action::Fail(step, fault) => {
                     let failure = Failure::of_fault(phase_of(step), &fault);

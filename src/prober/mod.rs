@@ -5,6 +5,7 @@
 //! - [`run`]: the clock, the deadlines and what has been found so far.
 //! - [`connect`]: addresses in turn, and how many connections an address may have.
 //! - [`tls`]: a handshake that sees the certificate whatever its worth.
+//! - [`legacy`]: a second look at a server that is too old for the handshake.
 //! - [`drive`]: does what the protocol's session says.
 //! - [`io_error`]: the system's errors in the words of the contract.
 //!
@@ -13,6 +14,7 @@
 mod connect;
 mod drive;
 mod io_error;
+mod legacy;
 mod run;
 mod stream;
 mod tls;
@@ -116,7 +118,14 @@ impl Prober {
             return Err(Failure::new(Phase::Resolve, Reason::DnsNoAddress, detail).into());
         }
         let (tcp, _place) = connect::connect(run, &self.connections, &addresses).await?;
-        let mut stream = Stream::Clear(tcp);
+        match Self::talk(run, Stream::Clear(tcp)).await {
+            // The connection is closed by now, and its place at the address is free for another look.
+            Err(Halt::Failed(failure)) if run.is_too_old() => Err(legacy::look(run, failure).await.into()),
+            result => result,
+        }
+    }
+
+    async fn talk(run: &mut Run, mut stream: Stream) -> Result<(), Halt> {
         if run.endpoint.module.security == Security::Tls {
             stream = tls::handshake(run, stream).await?;
         }

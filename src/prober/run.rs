@@ -48,6 +48,8 @@ pub(super) struct Run {
     impatient: bool,
     /// It ends after EHLO in clear.
     light: bool,
+    /// The handshake failed as it does with a server that has only old TLS.
+    too_old: bool,
     /// Set once there is a connection to take leave of.
     connected: bool,
     phase: Phase,
@@ -78,6 +80,7 @@ impl Run {
             stopping: false,
             impatient: false,
             light: false,
+            too_old: false,
             connected: false,
             phase: Phase::Resolve,
             clock: Clock { began: now, start: now, mark: now, deadline, phase_deadline: deadline },
@@ -151,6 +154,24 @@ impl Run {
     /// From now on there is a connection that must be ended politely.
     pub(super) fn connected(&mut self) {
         self.connected = true;
+    }
+
+    /// The server seems to have only TLS that this program cannot complete.
+    pub(super) fn suspect_old_tls(&mut self) {
+        self.too_old = true;
+    }
+
+    /// Whether a second look at the server is in order.
+    pub(super) fn is_too_old(&self) -> bool {
+        self.too_old && !self.stopping
+    }
+
+    /// A run of its own beside this one, within what is left of its time. What it finds is not this one's.
+    pub(super) fn aside(&self) -> Self {
+        let mut aside = Self::start(self.endpoint.clone(), self.stop.clone());
+        aside.clock.deadline = self.clock.deadline;
+        aside.clock.phase_deadline = self.clock.deadline;
+        aside
     }
 
     /// Whether the program is stopping.

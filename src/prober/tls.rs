@@ -5,6 +5,9 @@
 //! the handshake itself are still checked; a key that rustls refuses (RSA below 2048 or above 8192 bits,
 //! X.509 v1) therefore ends the handshake, with the chain already kept.
 //!
+//! A server that has only TLS older than 1.2, or only suites that rustls does not have, is looked at again by
+//! [`super::legacy`].
+//!
 //! Sessions are never resumed: a resumed one shows no certificate, and its expiry would go stale.
 
 use std::io;
@@ -17,7 +20,8 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_sig
 use rustls::pki_types::{CertificateDer, ServerName as TlsName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error, InvalidMessage, NamedGroup,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, InvalidMessage,
+    NamedGroup,
 };
 use rustls::{ProtocolVersion, SignatureScheme};
 use tokio_rustls::TlsConnector;
@@ -27,7 +31,7 @@ use super::run::{Halt, Run};
 use super::stream::{Stream, Watched};
 use crate::cert::chain::Chains;
 use crate::cert::name::ServerName;
-use crate::cert::verdict;
+use crate::cert::verdict::{self, Invalid};
 use crate::endpoint::{Module, Security, TlsVersion};
 use crate::mail::Printable;
 use crate::outcome::failure::{Failure, Reason};
@@ -64,6 +68,13 @@ pub(super) fn warm_up() {
     let _ = PROVIDER.secure_random.fill(&mut [0; 1]);
 }
 
+/// For a hello. It protects nothing: no key is ever made from it.
+pub(super) fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let _ = PROVIDER.secure_random.fill(&mut bytes);
+    bytes
+}
+
 /// Does the handshake and notes what it shows, in success and in failure.
 pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, Halt> {
     run.enter(Phase::Tls);
@@ -87,6 +98,9 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
             if failure.reason == Reason::PlaintextOnTlsPort {
                 run.findings.transcript.received(run.elapsed(), &watched.first);
             }
+            if run.findings.certificate.is_none() && is_too_old(&error) {
+                run.suspect_old_tls();
+            }
             run.lap_at(Phase::Tls, at);
             return Err(failure.into());
         }
@@ -109,11 +123,18 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
 /// An alert that arrives with the first data after the handshake, as TLS 1.3 has it when the server
 /// wanted a client certificate (RFC 8446 §4.4.2.4).
 pub(super) fn alert(phase: Phase, error: &io::Error) -> Option<Failure> {
-    let error = tls_error(error)?;
-    Some(match error {
-        Error::AlertReceived(alert) => alert_failure(phase, *alert),
-        other => Failure::new(phase, Reason::TlsProtocol, format!("TLS broke: {other}")),
+    Some(match tls_error(error) {
+        Some(Error::AlertReceived(alert)) => alert_failure(phase, *alert),
+        Some(other) => Failure::new(phase, Reason::TlsProtocol, format!("TLS broke: {other}")),
+        None => limit(phase, error)?,
     })
+}
+
+/// rustls stops reading from a server that sends more than TLS has a use for, such as a thousand session tickets.
+/// The error is its own, not one of the system.
+fn limit(phase: Phase, error: &io::Error) -> Option<Failure> {
+    let own = error.raw_os_error().is_none() && error.kind() == io::ErrorKind::Other;
+    own.then(|| Failure::new(phase, Reason::TlsProtocol, format!("the server sent too much TLS: {error}")))
 }
 
 fn config(module: &Module, recorder: Arc<Recorder>) -> Result<Arc<ClientConfig>, Error> {
@@ -133,7 +154,17 @@ fn tls_name(name: &ServerName) -> Option<TlsName<'static>> {
     }
 }
 
-fn certificate_facts(run: &Run, chain: &[CertificateDer<'static>]) -> Option<CertificateFacts> {
+/// What servers say, or do, that have nothing in common with us.
+fn is_too_old(error: &io::Error) -> bool {
+    use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
+    match tls_error(error) {
+        Some(Error::AlertReceived(alert)) => matches!(alert, ProtocolVersion | HandshakeFailure | InsufficientSecurity),
+        Some(Error::PeerIncompatible(_)) => true,
+        _ => false,
+    }
+}
+
+pub(super) fn certificate_facts(run: &Run, chain: &[CertificateDer<'static>]) -> Option<CertificateFacts> {
     let kept = chain.get(..MAX_CHAIN).unwrap_or(chain);
     if kept.is_empty() {
         return None;
@@ -164,7 +195,9 @@ fn facts(connection: &ClientConnection) -> Option<TlsFacts> {
 fn failure(run: &Run, error: &io::Error, first: &[u8]) -> Failure {
     let Some(error) = tls_error(error) else {
         // The end of the stream after some clear text is the clear text's fault.
-        return clear_text(run, first).unwrap_or_else(|| io_error::failure(Phase::Tls, error));
+        return clear_text(run, first)
+            .or_else(|| limit(Phase::Tls, error))
+            .unwrap_or_else(|| io_error::failure(Phase::Tls, error));
     };
     let protocol = |detail: String| Failure::new(Phase::Tls, Reason::TlsProtocol, detail);
     match error {
@@ -179,16 +212,20 @@ fn failure(run: &Run, error: &io::Error, first: &[u8]) -> Failure {
             rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13
             | rustls::PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => Failure::new(Phase::Tls, Reason::TlsVersion, "the server offers no TLS version from 1.2 on"),
-        Error::InvalidCertificate(_) => unusable(run)
+        Error::InvalidCertificate(fault) => unusable(run, fault)
             .unwrap_or_else(|| protocol(format!("the server's key does not prove its certificate: {error}"))),
         other => protocol(format!("the handshake failed: {other}")),
     }
 }
 
-/// A certificate whose weakness or form is why the handshake could not go on.
-fn unusable(run: &Run) -> Option<Failure> {
+/// A certificate whose weakness or form, or a rule in it that nobody knows, is why the handshake could not go on.
+fn unusable(run: &Run, fault: &CertificateError) -> Option<Failure> {
     let certificate = run.findings.certificate.as_ref()?;
-    let blocks = |reason| matches!(reason, verdict::Invalid::Weak | verdict::Invalid::Malformed);
+    let blocks = |reason| match reason {
+        Invalid::Weak | Invalid::Malformed => true,
+        Invalid::NotTrusted => *fault != CertificateError::BadSignature,
+        _ => false,
+    };
     let blocking: Vec<_> = certificate.invalid.iter().filter(|finding| blocks(finding.reason)).cloned().collect();
     Failure::certificate(&blocking)
 }

@@ -8,6 +8,7 @@
 //! | `wire.rs` | the socket below it: clear or TLS, cut in pieces, cut off |
 //! | `log.rs` | what a client did, and what it must never do ([`Violation`]) |
 //! | `pki.rs` | [`Authority`], [`Leaf`], [`Identity`]: certificates of every kind, good and bad |
+//! | `forge.rs` | certificates made byte for byte, for what no library makes |
 //! | `dns.rs` | [`DnsServer`]: answers from a table |
 //! | `listen.rs` | addresses that refuse or swallow a connection |
 //!
@@ -26,6 +27,7 @@
 )]
 
 mod dns;
+pub mod forge;
 mod listen;
 mod log;
 mod pki;

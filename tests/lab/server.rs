@@ -1,7 +1,7 @@
 //! A listening server that plays its script to every client.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ pub struct Options {
     pub chunking: Chunking,
     /// Default: a free port of 127.0.0.1.
     pub bind: Option<SocketAddr>,
+    /// What all clients but the first hear, if it is not the script itself.
+    pub later: Option<Arc<Script>>,
     /// Keeps no logs: for a server that runs for days.
     pub forget: bool,
 }
@@ -41,6 +43,7 @@ pub struct Server {
 struct Shared {
     scene: Mutex<(Arc<Script>, Options)>,
     logs: Mutex<Vec<Arc<Mutex<SessionLog>>>>,
+    served: AtomicBool,
     now: AtomicUsize,
     most: AtomicUsize,
 }
@@ -54,6 +57,7 @@ impl Server {
         let shared = Arc::new(Shared {
             scene: Mutex::new((Arc::new(script), options)),
             logs: Mutex::default(),
+            served: AtomicBool::new(false),
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
         });
@@ -124,6 +128,8 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     if !options.forget {
         shared.logs.lock().unwrap().push(log.clone());
     }
+    let first = !shared.served.swap(true, Ordering::SeqCst);
+    let script = options.later.clone().filter(|_| !first).unwrap_or(script);
     let now = shared.now.fetch_add(1, Ordering::SeqCst) + 1;
     shared.most.fetch_max(now, Ordering::SeqCst);
     Session::new(tcp, script, options, log.clone()).run().await;

@@ -98,6 +98,20 @@ pub fn verdict(outcome: &Outcome) -> String {
     }
 }
 
+/// Holds a section of a file of tables to what a test makes of its rows; `UPDATE=1` writes it.
+pub fn table_is_current(file: &str, title: &str, table: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    let heading = format!("## {title}\n\n");
+    let start = text.find(&heading).unwrap_or_else(|| panic!("{file} has no section {title}")) + heading.len();
+    let end = text[start..].find("\n## ").map_or(text.len(), |end| start + end);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, format!("{}{table}{}", &text[..start], &text[end..])).unwrap();
+    } else {
+        assert!(text[start..end] == *table, "{file} is not current: run the test with UPDATE=1");
+    }
+}
+
 /// A whole exporter on a free port.
 pub struct Exporter {
     pub address: SocketAddr,
