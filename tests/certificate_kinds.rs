@@ -20,6 +20,7 @@ use lab::forge::{
     extension, generalized, ip, pem, rsa_key, sequence, showing, tlv,
 };
 use lab::{Script, Server, liar_config};
+use mail_endpoint_exporter::cert::chain::Chain;
 use mail_endpoint_exporter::cert::facts::{Certificate, Facts};
 use mail_endpoint_exporter::cert::name::ServerName;
 use mail_endpoint_exporter::cert::roots::Roots;
@@ -469,8 +470,8 @@ fn certificate(der: &[u8]) -> Certificate {
 fn judged(lab: &Lab, der: Vec<u8>, now: i64) -> Vec<Invalid> {
     let roots = Roots::from_pem(pem(&lab.root_der).as_bytes()).unwrap();
     let host = ServerName::parse(HOST).unwrap();
-    let certificates = [certificate(&der)];
-    judge(&[CertificateDer::from(der)], &certificates, &host, now, &roots).iter().map(|found| found.reason).collect()
+    let der = [CertificateDer::from(der)];
+    judge(&Chain::new(&der), &der, &host, now, &roots).iter().map(|found| found.reason).collect()
 }
 
 /// F2, and F40: the clock of this machine decides.

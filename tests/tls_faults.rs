@@ -13,7 +13,7 @@ mod lab;
 mod support;
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -24,7 +24,6 @@ use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::phase::Phase;
 use mail_endpoint_exporter::prober::Prober;
 use support::{no_names, one_endpoint, probe, table_is_current, verdict};
-use tokio::task::JoinSet;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ALL_VERSIONS, ServerConfig, ServerConnection, Stream};
@@ -211,33 +210,28 @@ async fn every_broken_answer_ends_as_it_should() {
 /// E1.
 #[tokio::test]
 async fn every_alert_of_both_levels_is_read() {
-    let mut runs = JoinSet::new();
-    for (alert, level) in (0..=255_u8).flat_map(|alert| [(alert, 1), (alert, 2)]) {
-        for (script, module) in
-            modes(&format!("*client-hello\n*raw \\x15\\x03\\x03\\x00\\x02\\x0{level}\\x{alert:02x}\n*close"))
-        {
-            runs.spawn(async move {
-                let server = Server::start(Script::of(&script), Options::default()).await;
-                let outcome = probe(server.address(), &module).await;
-                let expected = match (level, alert) {
-                    // RFC 5246 §7.2: a warning ends nothing, but then the server closes.
-                    (1, _) => "closed in tls",
-                    (_, 70) => "tls_version in tls",
-                    _ => "tls_alert in tls",
-                };
-                assert_eq!(verdict(&outcome), expected, "{alert} {level} {module}: {:?}", outcome.failure);
-                in_time(&outcome, &script);
-                // Only what an old server says is followed by a second connection.
-                let looks = if level == 2 && [40, 70, 71].contains(&alert) { 2 } else { 1 };
-                assert_eq!(server.sessions().len(), looks, "{alert} {level} {module}");
-            });
+    for (before, security) in [("", "tls"), (OFFER, "starttls")] {
+        let server = Server::start(Script::of("*close"), Options::default()).await;
+        let config = one_endpoint(server.address(), &format!("{{security: {security}, {ANY}}}"));
+        let prober = Prober::new(no_names(), 2);
+        for (alert, level) in (0..=255_u8).flat_map(|alert| [(alert, 1), (alert, 2)]) {
+            let script =
+                format!("{before}*client-hello\n*raw \\x15\\x03\\x03\\x00\\x02\\x0{level}\\x{alert:02x}\n*close");
+            server.change(Script::of(&script), None);
+            let sessions = server.sessions().len();
+            let outcome = prober.probe(config.endpoints[0].clone(), &CancellationToken::new()).await.unwrap();
+            let expected = match (level, alert) {
+                // RFC 5246 §7.2: a warning ends nothing, but then the server closes.
+                (1, _) => "closed in tls",
+                (_, 70) => "tls_version in tls",
+                _ => "tls_alert in tls",
+            };
+            assert_eq!(verdict(&outcome), expected, "{alert} {level} {security}: {:?}", outcome.failure);
+            in_time(&outcome, &script);
+            // Only what an old server says is followed by a second connection.
+            let looks = if level == 2 && [40, 70, 71].contains(&alert) { 2 } else { 1 };
+            assert_eq!(server.sessions().len() - sessions, looks, "{alert} {level} {security}");
         }
-        if runs.len() > 32 {
-            runs.join_next().await.unwrap().unwrap();
-        }
-    }
-    while let Some(run) = runs.join_next().await {
-        run.unwrap();
     }
 }
 
@@ -462,6 +456,9 @@ fn cutting(config: Arc<ServerConfig>, reset: bool) -> (SocketAddr, Arc<AtomicUsi
             let _ = tcp.write_all(&flight[..cut.min(flight.len())]);
             if reset {
                 socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).unwrap();
+            } else if tcp.shutdown(Shutdown::Write).is_ok() {
+                // A socket closed with unread bytes sends RST.
+                let _ = std::io::copy(&mut tcp, &mut std::io::sink());
             }
         }
     });

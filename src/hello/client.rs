@@ -33,9 +33,9 @@ pub fn client_hello(newest: Version, server_name: Option<&str>, random: &[u8; 32
     body.extend([1, 0]); // no compression
     let mut extensions = extensions(newest, server_name);
     // RFC 7685 §1: some old load balancers hang on hellos of 256 to 511 bytes.
-    let length = 4 + body.len() + 2 + extensions.len();
+    let length = [4, body.len(), 2, extensions.len()].into_iter().fold(0, usize::saturating_add);
     if (256..512).contains(&length) {
-        let zeros = 512_usize.saturating_sub(length + 4);
+        let zeros = 508_usize.saturating_sub(length);
         extensions.extend(one_extension(extension::PADDING, &vec![0; zeros]));
     }
     body.extend(with_length_16(&extensions));

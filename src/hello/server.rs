@@ -52,7 +52,7 @@ pub struct Answer {
 impl Answer {
     /// Takes what came. True when the server has said all that it says in clear.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
-        self.received += bytes.len();
+        self.received = self.received.saturating_add(bytes.len());
         if self.received > MAX_TOTAL {
             return Err(Fault::TooLarge);
         }
@@ -65,7 +65,7 @@ impl Answer {
             }
             rest = after;
         }
-        let done = records.len() - rest.len();
+        let done = records.len().saturating_sub(rest.len());
         records.drain(..done);
         self.records = records;
         Ok(false)

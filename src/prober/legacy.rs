@@ -99,7 +99,7 @@ async fn read_answer(stream: &mut Stream, hello: &[u8], answer: &mut Answer) -> 
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(Ok(())),
-            length => match answer.feed(&buffer[..length]) {
+            length => match answer.feed(buffer.get(..length).unwrap_or_default()) {
                 Ok(false) => {}
                 Ok(true) => return Ok(Ok(())),
                 Err(fault) => return Ok(Err(fault)),

@@ -133,7 +133,8 @@ pub(super) fn alert(phase: Phase, error: &io::Error) -> Option<Failure> {
 /// rustls stops reading from a server that sends more than TLS has a use for, such as a thousand session tickets.
 /// The error is its own, not one of the system.
 fn limit(phase: Phase, error: &io::Error) -> Option<Failure> {
-    let own = error.raw_os_error().is_none() && error.kind() == io::ErrorKind::Other;
+    let own =
+        error.raw_os_error().is_none() && matches!(error.kind(), io::ErrorKind::Other | io::ErrorKind::InvalidData);
     own.then(|| Failure::new(phase, Reason::TlsProtocol, format!("the server sent too much TLS: {error}")))
 }
 

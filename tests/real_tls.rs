@@ -1,0 +1,314 @@
+//! OpenSSL's own server, pinned to one version, cipher suite and group after the other: how each probe ends, and that
+//! the certificate is seen, up to TLS 1.2 always. And OpenSSL's own reading of certificates beside ours.
+//!
+//! `tests/real.sh` installs openssl and runs this.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test fails by panicking")]
+
+mod lab;
+mod support;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use lab::forge::{Forged, GENERALIZED, UTC, alternative_names, dns};
+use mail_endpoint_exporter::cert::facts::Certificate;
+use mail_endpoint_exporter::outcome::Outcome;
+use support::{folder, probe, verdict};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+/// What the server is pinned to, with which key, how the probe ends, and what is then known of its TLS.
+const ROWS: &[(&str, &str, &str, &str)] = &[
+    (
+        "-tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256 -groups X25519",
+        "rsa",
+        "ok",
+        "TLSv1.3 TLS_AES_128_GCM_SHA256 x25519",
+    ),
+    (
+        "-tls1_3 -ciphersuites TLS_AES_256_GCM_SHA384 -groups P-256",
+        "ec",
+        "ok",
+        "TLSv1.3 TLS_AES_256_GCM_SHA384 secp256r1",
+    ),
+    (
+        "-tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256 -groups P-384",
+        "rsa",
+        "ok",
+        "TLSv1.3 TLS_CHACHA20_POLY1305_SHA256 secp384r1",
+    ),
+    // A server of TLS 1.3 alone encrypts its certificate: without a common group nothing is seen.
+    ("-tls1_3 -groups P-521", "rsa", "tls_alert in tls", ""),
+    ("-tls1_3 -groups X448", "ec", "tls_alert in tls", ""),
+    ("-tls1_3 -ciphersuites TLS_AES_128_CCM_SHA256", "rsa", "tls_alert in tls", ""),
+    ("-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", "rsa", "ok", "TLSv1.2 TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+    (
+        "-tls1_2 -cipher ECDHE-RSA-AES256-GCM-SHA384 -groups P-256",
+        "rsa",
+        "ok",
+        "TLSv1.2 TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 secp256r1",
+    ),
+    (
+        "-tls1_2 -cipher ECDHE-RSA-CHACHA20-POLY1305 -groups P-384",
+        "rsa",
+        "ok",
+        "TLSv1.2 TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 secp384r1",
+    ),
+    ("-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256", "ec", "ok", "TLSv1.2 TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+    ("-tls1_2 -cipher ECDHE-ECDSA-AES256-GCM-SHA384", "ec", "ok", "TLSv1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+    (
+        "-tls1_2 -cipher ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ec",
+        "ok",
+        "TLSv1.2 TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+    // From here on rustls gives up, and the second look sees the rest.
+    (
+        "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256 -groups P-521",
+        "rsa",
+        "tls_alert in tls",
+        "TLSv1.2 TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 secp521r1",
+    ),
+    (
+        "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256 -groups X448",
+        "rsa",
+        "tls_alert in tls",
+        "TLSv1.2 TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 x448",
+    ),
+    ("-tls1_2 -cipher ECDHE-RSA-AES128-SHA", "rsa", "tls_alert in tls", "TLSv1.2 TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
+    (
+        "-tls1_2 -cipher ECDHE-RSA-AES256-SHA384",
+        "rsa",
+        "tls_alert in tls",
+        "TLSv1.2 TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384",
+    ),
+    ("-tls1_2 -cipher ECDHE-ECDSA-AES128-CCM", "ec", "tls_alert in tls", "TLSv1.2 TLS_ECDHE_ECDSA_WITH_AES_128_CCM"),
+    (
+        "-tls1_2 -cipher ECDHE-ECDSA-AES256-SHA",
+        "ec",
+        "tls_alert in tls",
+        "TLSv1.2 TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    ),
+    (
+        "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256",
+        "rsa",
+        "tls_alert in tls",
+        "TLSv1.2 TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
+    ),
+    ("-tls1_2 -cipher DHE-RSA-AES256-SHA256", "rsa", "tls_alert in tls", "TLSv1.2 TLS_DHE_RSA_WITH_AES_256_CBC_SHA256"),
+    (
+        "-tls1_2 -cipher DHE-RSA-CHACHA20-POLY1305",
+        "rsa",
+        "tls_alert in tls",
+        "TLSv1.2 TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+    ("-tls1_2 -cipher AES128-GCM-SHA256", "rsa", "tls_alert in tls", "TLSv1.2 TLS_RSA_WITH_AES_128_GCM_SHA256"),
+    ("-tls1_2 -cipher AES256-SHA256", "rsa", "tls_alert in tls", "TLSv1.2 TLS_RSA_WITH_AES_256_CBC_SHA256"),
+    ("-tls1_2 -cipher AES128-CCM8", "rsa", "tls_alert in tls", "TLSv1.2 TLS_RSA_WITH_AES_128_CCM_8"),
+    ("-tls1_2 -cipher CAMELLIA128-SHA", "rsa", "tls_alert in tls", "TLSv1.2 TLS_RSA_WITH_CAMELLIA_128_CBC_SHA"),
+    ("-tls1_2 -cipher NULL-SHA256:@SECLEVEL=0", "rsa", "tls_alert in tls", "TLSv1.2 TLS_RSA_WITH_NULL_SHA256"),
+    ("-tls1_1 -cipher ALL:@SECLEVEL=0", "rsa", "tls_version in tls", "TLSv1.1 TLS_ECDHE_RSA_WITH_AES_"),
+    ("-tls1_1 -cipher AES128-SHA:@SECLEVEL=0", "rsa", "tls_version in tls", "TLSv1.1 TLS_RSA_WITH_AES_128_CBC_SHA"),
+    ("-tls1_1 -cipher ALL:@SECLEVEL=0", "ec", "tls_version in tls", "TLSv1.1 TLS_ECDHE_ECDSA_WITH_AES_"),
+    ("-tls1 -cipher ALL:@SECLEVEL=0", "rsa", "tls_version in tls", "TLSv1.0 TLS_ECDHE_RSA_WITH_AES_"),
+    (
+        "-tls1 -cipher DHE-RSA-AES256-SHA:@SECLEVEL=0",
+        "rsa",
+        "tls_version in tls",
+        "TLSv1.0 TLS_DHE_RSA_WITH_AES_256_CBC_SHA",
+    ),
+    ("-tls1 -cipher AES256-SHA:@SECLEVEL=0", "rsa", "tls_version in tls", "TLSv1.0 TLS_RSA_WITH_AES_256_CBC_SHA"),
+];
+
+/// `openssl s_server` that speaks SMTP by way of its standard input and output.
+struct SServer {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for SServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn openssl(args: &str) -> Command {
+    let mut command = Command::new("openssl");
+    command.args(args.split(' '));
+    command
+}
+
+fn make_key(folder: &Path, kind: &str) {
+    let algorithm = if kind == "ec" { "ec -pkeyopt ec_paramgen_curve:P-256" } else { "rsa:2048" };
+    let (key, certificate) = (folder.join(format!("{kind}.key")), folder.join(format!("{kind}.pem")));
+    let mut command = openssl(&format!("req -x509 -nodes -days 90 -subj /CN=mail.example.org -newkey {algorithm}"));
+    assert!(
+        command.arg("-keyout").arg(key).arg("-out").arg(certificate).stderr(Stdio::null()).status().unwrap().success()
+    );
+}
+
+impl SServer {
+    fn start(folder: &Path, args: &str, kind: &str) -> SServer {
+        let free = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let mut command = openssl(&format!("s_server -quiet -accept {address} {args}"));
+        command
+            .arg("-cert")
+            .arg(folder.join(format!("{kind}.pem")))
+            .arg("-key")
+            .arg(folder.join(format!("{kind}.key")));
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = piped.spawn().unwrap();
+        let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            // The greeting waits in the pipe until a client has made the handshake.
+            let _ = input.write_all(b"220 mx ESMTP\r\n").and_then(|()| input.flush());
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let answer: &[u8] = if line.starts_with("QUIT") { b"221 bye\r\n" } else { b"250 mx\r\n" };
+                let _ = input.write_all(answer).and_then(|()| input.flush());
+            }
+        });
+        SServer { child, address }
+    }
+}
+
+/// A mail server in clear in front of it, for STARTTLS.
+async fn in_front_of(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut client = tokio::io::BufReader::new(tcp);
+                client.write_all(b"220 mx ESMTP\r\n").await?;
+                for answer in ["250-mx\r\n250 STARTTLS\r\n", "220 go\r\n"] {
+                    client.read_line(&mut String::new()).await?;
+                    client.write_all(answer.as_bytes()).await?;
+                }
+                let mut inside = TcpStream::connect(server).await?;
+                copy_bidirectional(&mut client, &mut inside).await
+            });
+        }
+    });
+    address
+}
+
+/// Probes until the server listens.
+async fn once_it_listens(address: SocketAddr, module: &str) -> Outcome {
+    for _ in 0..250 {
+        let outcome = probe(address, module).await;
+        if !["refused in connect", "reset in tls", "closed in tls"].contains(&verdict(&outcome).as_str()) {
+            return outcome;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("openssl s_server does not listen");
+}
+
+#[tokio::test]
+#[ignore = "needs openssl"]
+async fn every_version_suite_and_group_is_observed() {
+    let folder = folder();
+    make_key(&folder, "rsa");
+    make_key(&folder, "ec");
+    for (args, kind, expected, agreed) in ROWS {
+        for security in ["tls", "starttls"] {
+            let server = SServer::start(&folder, args, kind);
+            // The greeting of OpenSSL's server is the one inside TLS: after STARTTLS it would be one too many.
+            let modern = *expected == "ok";
+            if modern && security == "starttls" {
+                continue;
+            }
+            let address = if security == "tls" { server.address } else { in_front_of(server.address).await };
+            let module = format!("{{security: {security}, timeout: 10s, expect: {{certificate: any}}}}");
+            let outcome = once_it_listens(address, &module).await;
+            let what = format!("{args}, {kind}, {security}: {:?}", outcome.failure);
+            assert_eq!(verdict(&outcome), *expected, "{what}");
+            let tls = outcome.findings.tls.as_ref();
+            let text = tls.map(|tls| {
+                format!("{} {} {}", tls.version.as_str(), tls.cipher, tls.group.as_deref().unwrap_or_default())
+            });
+            assert_eq!(text.is_some(), !agreed.is_empty(), "{what}");
+            assert!(text.as_deref().unwrap_or_default().starts_with(agreed), "{what}: {text:?}");
+            let facts = outcome.findings.certificate.as_ref().and_then(|seen| seen.leaf()?.facts.as_ref());
+            assert_eq!(facts.is_some(), !agreed.is_empty(), "{what}");
+            if let Some(facts) = facts {
+                let key = if *kind == "ec" { "ECDSA P-256" } else { "RSA 2048" };
+                assert_eq!((facts.subject.as_str(), facts.key.as_str()), ("CN=mail.example.org", key), "{what}");
+            }
+        }
+    }
+}
+
+/// What OpenSSL prints of a certificate.
+fn printed(folder: &Path, der: &[u8], args: &str) -> String {
+    let path: PathBuf = folder.join("one.der");
+    fs::write(&path, der).unwrap();
+    let mut child = openssl(&format!("x509 -inform DER -noout {args}"))
+        .arg("-in")
+        .arg(path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success(), "{args}: {text}");
+    text
+}
+
+#[test]
+#[ignore = "needs openssl"]
+fn the_facts_are_those_that_openssl_prints() {
+    let folder = folder();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let base = || Forged {
+        extensions: vec![alternative_names(&[dns("mail.example.org")])],
+        ..Forged::new("mail.example.org", "Root", &key)
+    };
+    let until = |tag, text: &str| Forged { not_after: (tag, text.into()), ..base() };
+    let from = |tag, text: &str| Forged { not_before: (tag, text.into()), ..base() };
+    let kinds = [
+        base(),
+        until(UTC, "491231235959Z"),
+        until(UTC, "500101000000Z"),
+        until(GENERALIZED, "20400101000000Z"),
+        until(GENERALIZED, "20500101000000Z"),
+        until(GENERALIZED, "99991231235959Z"),
+        from(UTC, "000229123456Z"),
+        from(GENERALIZED, "19000228000000Z"),
+        from(GENERALIZED, "16000229000000Z"),
+        Forged { serial: vec![0x7f; 21], ..base() },
+        Forged { serial: vec![1], ..base() },
+        Forged { version: None, extensions: Vec::new(), ..base() },
+        Forged { key: lab::forge::rsa_key(1024), ..base() },
+        Forged { key: lab::forge::rsa_key(16384), ..base() },
+        Forged { signature: lab::forge::ECDSA_SHA1, ..base() },
+        Forged { signature: lab::forge::RSA_MD5, ..base() },
+    ];
+    for forged in kinds {
+        let der = forged.signed_by(&key);
+        let facts = Certificate::from_der(&der).facts.unwrap();
+        let text = printed(&folder, &der, "-serial -startdate -enddate -dateopt iso_8601 -text");
+        let field = |name: &str| {
+            text.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_else(|| panic!("{name} in {text}"))
+        };
+        let date = |seconds: Option<i64>| {
+            let text = mail_endpoint_exporter::export::time::rfc3339(seconds.unwrap()).unwrap();
+            text.replace('T', " ")
+        };
+        assert_eq!(field("serial=").to_ascii_lowercase(), facts.serial, "{text}");
+        assert_eq!(field("notBefore="), date(facts.not_before));
+        assert_eq!(field("notAfter="), date(facts.not_after));
+        assert_eq!(field("Signature Algorithm: "), facts.signature);
+        let size = format!("({} bit)", facts.key.replace("ECDSA P-", "RSA ").trim_start_matches("RSA "));
+        assert!(text.contains(&size), "{size}: {text}");
+    }
+}
