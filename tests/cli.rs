@@ -271,6 +271,45 @@ async fn serve_runs_until_a_signal_and_answers_its_health_check() {
     }
 }
 
+/// The value of the counter of all attempts.
+fn attempts(metrics: &str) -> f64 {
+    let lines = metrics.lines().filter(|line| line.starts_with("mail_probe_attempts_total{"));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_neither_probes_nor_scrapes_nor_the_end() {
+    let port = refused_port().await.port();
+    let targets: String = (0..50)
+        .map(|n| format!("- {{name: t{n}, host: 127.0.0.1, ports: [{{port: {port}, module: clear}}]}}\n"))
+        .collect();
+    let yaml = format!("interval: 200ms\nmodules: {{clear: {{security: plain}}}}\ntargets:\n{targets}");
+    let (config, listen) = (file("mail.yml", &yaml), refused_port().await.to_string());
+    let mut child = program()
+        .args(["--config.file", config.to_str().unwrap(), "--web.listen-address", &listen])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A pipe holds 64 KiB, the queue 1,024 lines: with 200 bytes a line, all is full after 2,000 failures.
+    let began = Instant::now();
+    let mut seen = 0.0;
+    while seen < 3000.0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "probing has stopped at {seen}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if tokio::net::TcpStream::connect(&listen).await.is_ok() {
+            seen = attempts(&support::request(listen.parse().unwrap(), "GET", "/metrics", "").await);
+        }
+    }
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let ended = tokio::task::spawn_blocking(move || (child.wait().unwrap(), child.stderr.take()));
+    let (status, log) = tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut log.unwrap(), &mut text).unwrap();
+    assert!(text.contains("msg=\"probe failed\"") && text.len() < 256 * 1024, "{}", text.len());
+}
+
 #[tokio::test]
 async fn serve_listens_at_several_addresses_behind_a_proxy_and_logs_json() {
     let config = file("mail.yml", "targets: []");

@@ -1,4 +1,8 @@
 //! Logs to standard error, as logfmt or JSON: one event a line, whatever stands in it.
+//!
+//! Nobody waits for the log: see [`queue`].
+
+mod queue;
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -10,6 +14,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use queue::Queue;
 
 /// What is logged.
 #[derive(Clone, Copy, ValueEnum)]
@@ -28,8 +34,30 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Sends all events from now on to standard error.
-pub(super) fn to_stderr(level: LogLevel, format: LogFormat) {
+/// Sees to it, when dropped, that what was logged is written.
+pub(super) struct Written(Queue);
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
+/// Sends all events from now on to standard error, also those of faults of our own.
+pub(super) fn to_stderr(level: LogLevel, format: LogFormat) -> io::Result<Written> {
+    let queue = Queue::to(io::stderr())?;
+    subscribe(level, format, queue.clone());
+    // The standard report has many lines, and waits for its reader.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let why = panic.payload();
+        let why = why.downcast_ref::<&str>().copied().or_else(|| why.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(place, why = why.unwrap_or_default(), "a fault in the exporter");
+    }));
+    Ok(Written(queue))
+}
+
+fn subscribe(level: LogLevel, format: LogFormat, queue: Queue) {
     let level = match level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
@@ -37,12 +65,8 @@ pub(super) fn to_stderr(level: LogLevel, format: LogFormat) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        // A log that cannot be written (its reader has gone, the disk is full) must stop nothing else.
-        .log_internal_errors(false);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(queue).with_ansi(false).log_internal_errors(false);
     match format {
         LogFormat::Logfmt => builder.event_format(Logfmt).init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),

@@ -60,7 +60,13 @@ fn external_url(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
-    log::to_stderr(options.level, options.format);
+    let _written = match log::to_stderr(options.level, options.format) {
+        Ok(written) => written,
+        Err(error) => {
+            complain(&format!("mail_endpoint_exporter: the log cannot be written: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     descriptors::raise_limit();
     let (config, door) = (load(&options.config.path, options.config.shard), options.web.door());
     let (Some(config), Some(door)) = (config, door) else { return ExitCode::FAILURE };
