@@ -11,6 +11,7 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::Name;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 /// The addresses of a name.
@@ -61,15 +62,25 @@ impl Resolver {
 
     /// One name server, and nothing else.
     pub fn with_server(server: SocketAddr) -> Result<Self, String> {
-        let mut connection = ConnectionConfig::udp();
-        connection.port = server.port();
-        let server = NameServerConfig::new(server.ip(), true, vec![connection]);
-        let config = ResolverConfig::from_name_servers(vec![server]);
+        Self::with_servers(&[server], &[])
+    }
+
+    /// These name servers, and domains to look for short names in.
+    pub fn with_servers(servers: &[SocketAddr], search: &[&str]) -> Result<Self, String> {
+        let reached_at = |server: &SocketAddr| {
+            let mut ways = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            ways.iter_mut().for_each(|way| way.port = server.port());
+            NameServerConfig::new(server.ip(), true, ways)
+        };
+        let search: Result<Vec<Name>, _> = search.iter().map(|domain| domain.parse()).collect();
+        let search = search.map_err(|error| error.to_string())?;
+        let config = ResolverConfig::from_parts(None, search, servers.iter().map(reached_at).collect());
         Self::build(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
     }
 
     fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Self, String> {
-        builder.options_mut().cache_size = 0;
+        let options = builder.options_mut();
+        options.cache_size = 0;
         builder.build().map(|resolver| Self::System(Box::new(resolver))).map_err(|error| error.to_string())
     }
 
@@ -78,24 +89,41 @@ impl Resolver {
         match self {
             Self::Missing(why) => Err(DnsFault::Failed(why.clone())),
             Self::Table(table) => table.get(name).cloned().unwrap_or(Err(DnsFault::NotFound)),
-            Self::System(resolver) => {
-                let found = resolver.lookup_ip(name).await.map_err(|error| fault(&error))?;
-                let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = found.iter().partition(IpAddr::is_ipv6);
-                let lookup = found.as_lookup();
-                let answer = Answer {
-                    addresses: v6.into_iter().chain(v4).collect(),
-                    ttl: lookup
-                        .answers()
-                        .iter()
-                        .map(|record| record.ttl)
-                        .min()
-                        .map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into())),
-                    authentic: lookup.message().metadata.authentic_data,
-                };
-                if answer.addresses.is_empty() { Err(DnsFault::NoAddress) } else { Ok(answer) }
-            }
+            Self::System(resolver) => as_written_first(resolver, name).await,
         }
     }
+}
+
+/// Looks a name with a dot up as it is written, and in the search domains only if it does not exist. Otherwise
+/// Kubernetes' `ndots:5` asks for mail.example.org.svc.cluster.local and the like first, which costs time in every
+/// probe, and a SERVFAIL for the name itself is covered by an NXDOMAIN from a search domain.
+async fn as_written_first(resolver: &TokioResolver, name: &str) -> Result<Answer, DnsFault> {
+    if !name.contains('.') {
+        return look_up(resolver, name, false).await;
+    }
+    match look_up(resolver, name, true).await {
+        Err(DnsFault::NotFound) => look_up(resolver, name, false).await.map_err(|_| DnsFault::NotFound),
+        other => other,
+    }
+}
+
+async fn look_up(resolver: &TokioResolver, name: &str, as_written: bool) -> Result<Answer, DnsFault> {
+    // Hosts have names with underscores, whatever the rules of host names say: no rules beyond those of DNS.
+    let mut name = Name::from_ascii(name).map_err(|error| DnsFault::Failed(error.to_string()))?;
+    name.set_fqdn(as_written);
+    let found = resolver.lookup_ip(name).await.map_err(|error| fault(&error))?;
+    // 0.0.0.0 and :: are what filters answer for what they hide. No host has them (RFC 1122 §3.2.1.3,
+    // RFC 4291 §2.5.2), and a connection to them would reach this machine.
+    let hosts = found.iter().filter(|address| !address.is_unspecified());
+    let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = hosts.partition(IpAddr::is_ipv6);
+    let lookup = found.as_lookup();
+    let ttl = lookup.answers().iter().map(|record| record.ttl).min();
+    let answer = Answer {
+        addresses: v6.into_iter().chain(v4).collect(),
+        ttl: ttl.map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into())),
+        authentic: lookup.message().metadata.authentic_data,
+    };
+    if answer.addresses.is_empty() { Err(DnsFault::NoAddress) } else { Ok(answer) }
 }
 
 fn fault(error: &NetError) -> DnsFault {
