@@ -11,6 +11,8 @@
 //! | `faults/ehlo.rs` | C: EHLO and HELO |
 //! | `faults/starttls.rs` | D: STARTTLS |
 //! | `faults/after_tls.rs` | G: inside TLS, and the farewell |
+//! | `faults/dns.rs` | H: the name |
+//! | `faults/scrapes.rs` | J: those who scrape |
 //! | `faults/elsewhere.rs` | what other tests hold, and what cannot be played here |
 //! | `faults/kit.rs` | what a row is, and how it is played |
 //! | `faults/rules.rs` | what holds in every row |
@@ -35,6 +37,8 @@ mod support;
 
 #[path = "faults/after_tls.rs"]
 mod after_tls;
+#[path = "faults/dns.rs"]
+mod dns;
 #[path = "faults/ehlo.rs"]
 mod ehlo;
 #[path = "faults/elsewhere.rs"]
@@ -49,6 +53,8 @@ mod greeting;
 mod kit;
 #[path = "faults/rules.rs"]
 mod rules;
+#[path = "faults/scrapes.rs"]
+mod scrapes;
 #[path = "faults/starttls.rs"]
 mod starttls;
 #[path = "faults/table.rs"]
@@ -79,4 +85,9 @@ async fn d_faults_of_starttls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g_faults_inside_tls_and_at_the_farewell() {
     kit::play(after_tls::rows()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h_faults_of_names() {
+    kit::play(dns::rows()).await;
 }

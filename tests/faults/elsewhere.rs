@@ -22,6 +22,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "the dialogue of an Exchange server under maintenance",
         &[("tests/transcripts/exchange-maintenance-mode.txt", "EHLO")],
     ),
+    ("H10", "names that are too long", &[("src/cert/name.rs", "what_is_no_host")]),
     (
         "I4",
         "a probe panics",
@@ -126,27 +127,136 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "a limit reached by our own probes of one host on several ports",
         &[("tests/prober.rs", "an_address_never_has_more_connections_than_allowed")],
     ),
+    ("J1", "asks and never reads", &[("tests/slow_clients.rs", "clients_that_never_read")]),
+    ("J2", "sends its request drop by drop", &[("tests/slow_clients.rs", "headers_that_come_drop_by_drop")]),
+    (
+        "J3",
+        "thousands of scrapes and connections at once",
+        &[
+            ("tests/faults/scrapes.rs", "thousands_of_scrapes_at_once_are_answered_within_bounds"),
+            ("tests/slow_clients.rs", "ten_thousand_idle_connections"),
+        ],
+    ),
+    ("J4", "a request line or a head without end", &[("tests/slow_clients.rs", "huge_heads_are_refused")]),
+    (
+        "J5",
+        "HEAD, POST, HTTP/1.0, several requests at once, `Expect`, a compressed request",
+        &[
+            ("tests/exporter.rs", "routes_and_methods"),
+            ("tests/faults/scrapes.rs", "several_requests_at_once_and_an_expectation"),
+        ],
+    ),
+    (
+        "J6",
+        "a scrape during a reload",
+        &[("tests/reload.rs", "a_reload_of_two_thousand_endpoints_under_load_loses_no_count")],
+    ),
+    (
+        "J7",
+        "quotes, backslashes, newlines, overrides of direction, invalid UTF-8, a megabyte in a label",
+        &[
+            ("tests/faults/scrapes.rs", "labels_with_everything_in_them_come_through_a_scrape_unharmed"),
+            ("tests/exporter.rs", "hostile_text_changes_nothing_else_in_the_scrape"),
+            ("tests/exporter.rs", "a_subject_full_of_quotes_stays_in_its_label"),
+        ],
+    ),
+    (
+        "J9",
+        "a server that is another one at every probe",
+        &[("tests/faults/scrapes.rs", "a_server_that_is_another_one_at_every_probe_adds_no_series")],
+    ),
+    (
+        "J10",
+        "the same endpoint configured twice",
+        &[("src/config/tests.rs", "every_problem_is_reported_with_its_place_and_its_cure")],
+    ),
+    (
+        "J11",
+        "which format, and its rules",
+        &[("tests/exporter.rs", "formats_follow_accept"), ("tests/faults/exposition.rs", "the_reader_is_strict")],
+    ),
+    (
+        "J13",
+        "leaves in the middle of an answer",
+        &[("tests/faults/scrapes.rs", "clients_that_leave_in_the_middle_of_an_answer")],
+    ),
+    ("J14", "a scrape while no server answers", &[("tests/faults/scrapes.rs", "a_scrape_waits_for_no_probe")]),
+    (
+        "J15",
+        "a scrape before the first probe",
+        &[
+            ("tests/faults/scrapes.rs", "a_scrape_waits_for_no_probe"),
+            ("tests/exporter.rs", "what_was_not_reached_is_absent_and_not_zero"),
+            ("tests/exporter.rs", "it_is_ready_once_every_endpoint_has_been_probed"),
+        ],
+    ),
+    (
+        "I1",
+        "no file descriptors left",
+        &[
+            ("tests/real_host.rs", "no_file_descriptors_for_probes_leave_some_for_scrapes"),
+            ("tests/real_host.rs", "a_machine_without_file_descriptors_is_not_the_servers_fault"),
+        ],
+    ),
+    ("I2", "no local ports left", &[("tests/real_host.rs", "without_free_ports_the_trouble_is_ours")]),
+    (
+        "I3",
+        "no memory, no threads left",
+        &[
+            ("tests/real_host.rs", "without_memory_it_goes_on_or_ends_for_a_restart"),
+            ("tests/real_host.rs", "without_threads_it_goes_on_or_says_why_it_does_not_start"),
+        ],
+    ),
+    ("I5", "far too little CPU", &[("tests/real_host.rs", "a_machine_too_slow_shows_in_the_lateness")]),
+    ("I6", "the wall clock jumps", &[("tests/real_host.rs", "a_clock_that_steps_moves_certificates_and_nothing_else")]),
+    (
+        "I7",
+        "the machine sleeps",
+        &[
+            ("tests/real_host.rs", "a_machine_that_sleeps_wakes_without_a_burst_and_blames_nobody"),
+            ("src/scheduler/tests.rs", "a_tick_after_a_sleep_of_the_machine_is_skipped"),
+        ],
+    ),
+    (
+        "I9",
+        "the log cannot be written, or nobody reads it",
+        &[
+            ("tests/cli.rs", "a_log_that_nobody_reads_stops_neither_probes_nor_scrapes_nor_the_end"),
+            ("tests/real_host.rs", "a_log_that_cannot_be_written_stops_nothing"),
+        ],
+    ),
+    (
+        "I13",
+        "the network, or its name server, goes away and comes back",
+        &[("tests/real_host.rs", "a_name_server_that_falls_silent_and_comes_back")],
+    ),
+    ("I14", "a long run", &[("tests/soak.rs", "fn ")]),
 ];
 
 /// Number, what happens, and why no test here plays it.
 pub const LISTED: &[(&str, &str, &str)] = &[
-    ("I1", "no file descriptors left", "needs a real host"),
-    ("I2", "no local ports left", "needs a real host"),
-    ("I3", "no memory left", "needs a real host"),
-    ("I5", "far too little CPU", "needs a real host"),
     (
-        "I6",
-        "the wall clock jumps",
-        "setting it needs root and hits the whole machine. Schedule and durations use the monotonic clock alone: clocks are read only where `clippy.toml` lets them, and `Run::wall_clock` moves the start of a probe on by the monotonic clock",
+        "J8",
+        "dates before 1970 and beyond 2106, infinities",
+        "certificates are the only source of such values: see the rows of F",
     ),
     (
-        "I7",
-        "the machine sleeps; in-process: `a_tick_after_a_sleep_of_the_machine_is_skipped` (src/scheduler/tests.rs)",
-        "needs a real host",
+        "J12",
+        "limits of Prometheus on samples and sizes",
+        "they are Prometheus' own; J9 holds the number of series of an endpoint",
     ),
-    ("I9", "the log cannot be written", "needs a real host"),
-    ("I13", "the network goes away and comes back", "needs a real host"),
-    ("I14", "millions of probes", "takes hours"),
+    ("H11", "a null MX", "endpoints are hosts: MX records are not looked up"),
+    (
+        "H12",
+        "MX to CNAME, to an address, of equal preference, none at all",
+        "endpoints are hosts: MX records are not looked up",
+    ),
+    (
+        "H14",
+        "the resolver's configuration changes",
+        "port 53 and /etc/resolv.conf need root; every reload reads them anew (`App::run`)",
+    ),
+    ("H16", "an entry in /etc/hosts", "the file is this machine's; it is read with the resolver's configuration"),
     (
         "K6",
         "transcripts tell addresses and session ids",

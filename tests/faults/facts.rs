@@ -5,12 +5,15 @@ use mail_endpoint_exporter::mail::smtp::capabilities::Capabilities;
 use mail_endpoint_exporter::outcome::transcript::Speaker;
 use mail_endpoint_exporter::outcome::{Outcome, phase_of};
 
-/// The facts that survive: reply codes by phase, what EHLO offered, TLS, a certificate, the addresses
+/// The facts that survive: how many addresses the name has, reply codes by phase, what EHLO offered, TLS, a certificate, the addresses
 /// passed over. Nothing that differs from run to run.
 pub fn kept(outcome: &Outcome) -> String {
     let findings = &outcome.findings;
+    let found = findings.dns.map_or((0, 0), |count| (count.ipv4, count.ipv6));
+    let counts = [("v4", found.0), ("v6", found.1)];
     let mut words: Vec<String> =
-        findings.passed_over.iter().take(2).map(|(address, reason)| format!("{address}:{reason}")).collect();
+        counts.iter().filter(|(_, count)| *count > 0).map(|(family, count)| format!("{family}={count}")).collect();
+    words.extend(findings.passed_over.iter().take(2).map(|(address, reason)| format!("{address}:{reason}")));
     if findings.passed_over.len() > 2 {
         words.push(format!("… ({} addresses)", findings.passed_over.len()));
     }

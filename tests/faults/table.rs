@@ -17,7 +17,9 @@ const GROUPS: &[Group] = &[
     ('C', "EHLO and HELO", 20, super::ehlo::rows),
     ('D', "STARTTLS", 16, super::starttls::rows),
     ('G', "Inside TLS, and the farewell", 9, super::after_tls::rows),
+    ('H', "The name", 18, super::dns::rows),
     ('I', "The machine", 14, Vec::new),
+    ('J', "The scrape", 15, Vec::new),
     ('K', "The exporter as a target", 12, Vec::new),
     ('L', "Green or red for the wrong reason", 11, Vec::new),
 ];
@@ -32,6 +34,8 @@ Whatever happens, every probe is held to this: one outcome, within the deadline;
 1 KiB sent in clear; EHLO, HELO, STARTTLS and QUIT alone, in legal order, none of them before the whole greeting or \
 into a handshake that failed; text, JSON and metrics without a character that does not print, the metrics read by a \
 strict parser.
+
+F (certificates) is `tests/certificates.rs`. What needs a real host (`tests/real_*.rs`) is run by `tests/real.sh`.
 
 ";
 
@@ -66,8 +70,9 @@ fn played(out: &mut String, mut rows: Vec<Row>) {
 }
 
 fn elsewhere(out: &mut String, letter: char) {
-    let mut rows = ELSEWHERE.iter().filter(|(id, ..)| id.starts_with(letter)).peekable();
-    if rows.peek().is_some() {
+    let mut rows: Vec<_> = ELSEWHERE.iter().filter(|(id, ..)| id.starts_with(letter)).collect();
+    rows.sort_by_key(|(id, ..)| number(id));
+    if !rows.is_empty() {
         out.push_str("\n| | what happens | held by |\n| --- | --- | --- |\n");
     }
     for (id, what, tests) in rows {

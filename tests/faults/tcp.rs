@@ -294,7 +294,7 @@ fn many_addresses() -> Vec<Row> {
         Peer::Stage(dead_ipv6),
         PLAIN,
         "ok",
-        "::1:refused banner:220 ehlo:250 quit:221 auth=PLAIN size=1000",
+        "v4=1 v6=1 ::1:refused banner:220 ehlo:250 quit:221 auth=PLAIN size=1000",
         "EHLO QUIT",
     )];
     if cfg!(target_os = "linux") {
@@ -304,7 +304,7 @@ fn many_addresses() -> Vec<Row> {
             Peer::Stage(hundred),
             "{security: plain, timeout: 8s}",
             "ok",
-            "127.0.0.1:timeout 127.0.0.1:timeout … (99 addresses) banner:220 ehlo:250 quit:221 auth=PLAIN size=1000",
+            "v4=100 127.0.0.1:timeout 127.0.0.1:timeout … (99 addresses) banner:220 ehlo:250 quit:221 auth=PLAIN size=1000",
             "EHLO QUIT",
         ));
         rows.push(row(
@@ -313,7 +313,7 @@ fn many_addresses() -> Vec<Row> {
             Peer::Stage(hundred_dead),
             SHORT,
             "timeout in connect",
-            "127.0.0.1:timeout 127.0.0.1:timeout … (99 addresses)",
+            "v4=100 127.0.0.1:timeout 127.0.0.1:timeout … (99 addresses)",
             "",
         ));
     }

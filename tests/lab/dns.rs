@@ -1,10 +1,11 @@
-//! A DNS server that answers A and AAAA questions from a table, over UDP (RFC 1035 §4.1).
+//! A DNS server that answers A and AAAA questions from a table, over UDP and TCP (RFC 1035 §4), well or badly.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
 
 /// What a name has; a name that is not in the table does not exist.
@@ -19,6 +20,16 @@ pub enum Answer {
     Refused,
     /// No reply at all.
     Silent,
+    /// Another name; its addresses are not in the reply.
+    Cname(String),
+    /// UDP has room for none of them and says so (TC); TCP has all, or closes if there are none.
+    Truncated(Vec<IpAddr>),
+    /// A reply to another question: its id is not ours (RFC 5452 §9.1).
+    WrongId(Vec<IpAddr>),
+    /// A reply from a port that was not asked.
+    WrongPort(Vec<IpAddr>),
+    /// Bytes that are no message behind the id.
+    Garbage,
 }
 
 impl Answer {
@@ -28,10 +39,17 @@ impl Answer {
 
     fn rcode(&self) -> u8 {
         match self {
-            Answer::Addresses(_) | Answer::NoData | Answer::Silent => 0,
+            Answer::Refused => 5,
             Answer::ServFail => 2,
             Answer::NxDomain => 3,
-            Answer::Refused => 5,
+            _ => 0,
+        }
+    }
+
+    fn list(&self) -> &[IpAddr] {
+        match self {
+            Answer::Addresses(list) | Answer::Truncated(list) | Answer::WrongId(list) | Answer::WrongPort(list) => list,
+            _ => &[],
         }
     }
 }
@@ -43,7 +61,7 @@ type Table = HashMap<String, (Answer, u32)>;
 pub struct DnsServer {
     address: SocketAddr,
     queries: Arc<Mutex<Vec<(String, u16)>>>,
-    answering: JoinHandle<()>,
+    answering: [JoinHandle<()>; 2],
 }
 
 impl DnsServer {
@@ -56,12 +74,12 @@ impl DnsServer {
     pub async fn start_at(bind: SocketAddr, table: &[(&str, Answer, u32)]) -> DnsServer {
         let entry = |(name, answer, ttl): &(&str, Answer, u32)| (name.to_ascii_lowercase(), (answer.clone(), *ttl));
         let table: Table = table.iter().map(entry).collect();
-        let socket = UdpSocket::bind(bind).await.unwrap();
-        let queries = Arc::default();
+        let (udp, tcp) = sockets(bind).await;
+        let (table, queries) = (Arc::new(table), Arc::default());
         DnsServer {
-            address: socket.local_addr().unwrap(),
+            address: udp.local_addr().unwrap(),
             queries: Arc::clone(&queries),
-            answering: tokio::spawn(serve(socket, table, queries)),
+            answering: [tokio::spawn(serve_tcp(tcp, table.clone())), tokio::spawn(serve(udp, table, queries))],
         }
     }
 
@@ -77,11 +95,51 @@ impl DnsServer {
 
 impl Drop for DnsServer {
     fn drop(&mut self) {
-        self.answering.abort();
+        self.answering.iter().for_each(JoinHandle::abort);
     }
 }
 
-async fn serve(socket: UdpSocket, table: Table, queries: Arc<Mutex<Vec<(String, u16)>>>) {
+/// The same port for both; one that is free for UDP may be taken for TCP.
+async fn sockets(bind: SocketAddr) -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind(bind).await.unwrap();
+        match TcpListener::bind(udp.local_addr().unwrap()).await {
+            Ok(tcp) => return (udp, tcp),
+            Err(error) => assert_eq!(bind.port(), 0, "{bind}: {error}"),
+        }
+    }
+}
+
+/// What a name has; what is not in the table does not exist.
+fn look_up(table: &Table, name: &str) -> (Answer, u32) {
+    table.get(name).cloned().unwrap_or((Answer::NxDomain, 60))
+}
+
+async fn serve_tcp(listener: TcpListener, table: Arc<Table>) {
+    while let Ok((mut tcp, _)) = listener.accept().await {
+        let table = table.clone();
+        tokio::spawn(async move {
+            // RFC 1035 §4.2.2: each message behind its length.
+            while let Ok(length) = tcp.read_u16().await {
+                let mut packet = vec![0; usize::from(length)];
+                if tcp.read_exact(&mut packet).await.is_err() {
+                    return;
+                }
+                let Some(question) = Question::read(&packet) else { return };
+                let (answer, ttl) = look_up(&table, &question.name);
+                if matches!(&answer, Answer::Garbage) || matches!(&answer, Answer::Truncated(none) if none.is_empty()) {
+                    return;
+                }
+                let reply = question.reply(&answer, ttl);
+                let _ = tcp.write_u16(reply.len() as u16).await;
+                let _ = tcp.write_all(&reply).await;
+            }
+        });
+    }
+}
+
+async fn serve(socket: UdpSocket, table: Arc<Table>, queries: Arc<Mutex<Vec<(String, u16)>>>) {
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut packet = [0; 512];
     while let Ok((length, client)) = socket.recv_from(&mut packet).await {
         let Some(question) = Question::read(&packet[..length]) else {
@@ -89,11 +147,22 @@ async fn serve(socket: UdpSocket, table: Table, queries: Arc<Mutex<Vec<(String, 
         };
         let asked = (question.name.clone(), question.kind);
         queries.lock().unwrap().push(asked);
-        let missing = (Answer::NxDomain, 60);
-        let (answer, ttl) = table.get(&question.name).unwrap_or(&missing);
-        if !matches!(answer, Answer::Silent) {
-            let _ = socket.send_to(&question.reply(answer, *ttl), client).await;
+        let (answer, ttl) = look_up(&table, &question.name);
+        let mut reply = question.reply(&answer, ttl);
+        let from = if matches!(answer, Answer::WrongPort(_)) { &stranger } else { &socket };
+        match answer {
+            Answer::Silent => continue,
+            Answer::Garbage => reply.splice(2.., [0xff; 9]).for_each(drop),
+            Answer::WrongId(_) => reply[1] ^= 0xff,
+            Answer::Truncated(_) => {
+                let question_ends = 12 + question.section.len();
+                reply.truncate(question_ends);
+                reply[2] |= 2; // TC
+                reply[6..12].fill(0);
+            }
+            _ => {}
         }
+        let _ = from.send_to(&reply, client).await;
     }
 }
 
@@ -143,12 +212,13 @@ impl Question<'_> {
     }
 
     fn records(&self, answer: &Answer, ttl: u32) -> Vec<Vec<u8>> {
-        let Answer::Addresses(addresses) = answer else {
-            return Vec::new();
-        };
         let same_name = [0xc0, 12]; // a pointer to the question's
+        if let Answer::Cname(other) = answer {
+            let labels = other.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+            return vec![record(&same_name, 5, ttl, &labels.chain([0]).collect::<Vec<u8>>())];
+        }
+        let addresses = answer.list().iter();
         addresses
-            .iter()
             .filter_map(|address| match (address, self.kind) {
                 (IpAddr::V4(ip), 1) => Some(record(&same_name, 1, ttl, &ip.octets())),
                 (IpAddr::V6(ip), 28) => Some(record(&same_name, 28, ttl, &ip.octets())),
