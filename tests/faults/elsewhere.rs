@@ -125,7 +125,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     (
         "L11",
         "a limit reached by our own probes of one host on several ports",
-        &[("tests/prober.rs", "an_address_never_has_more_connections_than_allowed")],
+        &[("tests/citizen.rs", "two_connections_to_an_address_at_most_over_all_endpoints_ports_and_families")],
     ),
     ("J1", "asks and never reads", &[("tests/slow_clients.rs", "clients_that_never_read")]),
     ("J2", "sends its request drop by drop", &[("tests/slow_clients.rs", "headers_that_come_drop_by_drop")]),
