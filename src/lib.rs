@@ -28,6 +28,7 @@
 //! | you look for | go to |
 //! | --- | --- |
 //! | a metric: its name, help, and where its value comes from | [`export::prometheus`] |
+//! | how metrics look on the wire: text and protobuf | `export::wire` |
 //! | why a probe failed: the reasons, and what people are told to do | [`outcome::failure`] |
 //! | what makes a probe a success | [`outcome::verdict`] |
 //! | whether a host shows one certificate everywhere, and the one in its file | [`outcome::siblings`], [`outcome::on_disk`] |

@@ -7,3 +7,4 @@ pub mod openmetrics;
 pub mod prometheus;
 pub mod text;
 pub mod time;
+mod wire;

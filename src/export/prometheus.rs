@@ -8,20 +8,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeMetric as _, MetricEncoder, NativeHistogram, NativeHistogramBuckets,
-    NoLabelSet, prometheus_protobuf, text,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::{Registry, Unit};
-
 use super::time::unix_seconds;
+use super::wire::lines::Lines;
+use super::wire::protobuf::Messages;
+use super::wire::{Head, Kind, Labels, Number, Series, Sink};
 use crate::cert::facts::Facts as CertificateFacts;
 use crate::config::Histograms;
-use crate::histogram::{Histogram, SCHEMA};
+use crate::histogram::Histogram;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::registry;
 use crate::outcome::failure::Reason;
@@ -31,78 +24,63 @@ use crate::outcome::siblings::matches_siblings;
 use crate::outcome::{Findings, Outcome, pace, phase_of};
 use crate::store::{Exporter, History, Skip, Snapshot};
 
-/// All families of a snapshot, as OpenMetrics 1.0 text.
-pub fn openmetrics(snapshot: &Snapshot, histograms: Histograms) -> String {
-    // Text cannot carry native histograms.
-    let histograms = if histograms.has_classic() { Histograms::Classic } else { Histograms::None };
-    to_text(&registry(snapshot, histograms, true))
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposition {
+    /// OpenMetrics 1.0 text.
+    OpenMetrics,
+    /// The Prometheus text format 0.0.4.
+    Text,
+    /// Length-delimited `io.prometheus.client.MetricFamily` messages.
+    Protobuf,
 }
 
-/// All families of a snapshot, as length-delimited `io.prometheus.client.MetricFamily` messages.
-pub fn protobuf(snapshot: &Snapshot, histograms: Histograms) -> Vec<u8> {
-    // Writing to memory cannot fail.
-    prometheus_protobuf::encode_to_vec(&registry(snapshot, histograms, true)).unwrap_or_default()
+/// Writes all families of a snapshot, and gives the page away in pieces.
+pub fn write(snapshot: &Snapshot, histograms: Histograms, how: Exposition, take: &mut dyn FnMut(Vec<u8>)) {
+    match how {
+        Exposition::OpenMetrics => page(snapshot, in_text(histograms), true, &mut Lines::new(true, take)),
+        Exposition::Text => page(snapshot, in_text(histograms), true, &mut Lines::new(false, take)),
+        Exposition::Protobuf => page(snapshot, histograms, true, &mut Messages::new(take)),
+    }
+}
+
+/// Text cannot carry native histograms.
+fn in_text(histograms: Histograms) -> Histograms {
+    if histograms.has_classic() { Histograms::Classic } else { Histograms::None }
 }
 
 /// The families of single outcomes alone, without the exporter's own, as OpenMetrics 1.0 text.
 pub fn outcomes_openmetrics(outcomes: Vec<Outcome>) -> String {
     let endpoints = outcomes.into_iter().map(|outcome| Arc::new(History::from(outcome))).collect();
-    to_text(&registry(&Snapshot { endpoints, exporter: Exporter::default() }, Histograms::None, false))
+    let snapshot = Snapshot { endpoints, exporter: Exporter::default() };
+    let mut out = Vec::new();
+    page(&snapshot, Histograms::None, false, &mut Lines::new(true, &mut |piece| out.extend(piece)));
+    // Made of text alone.
+    String::from_utf8(out).unwrap_or_default()
 }
 
-fn registry(snapshot: &Snapshot, histograms: Histograms, own: bool) -> Registry {
-    let mut registry = Registry::default();
-    let catalogue = Catalogue { views: views(snapshot), snapshot: snapshot.clone(), histograms, own };
-    registry.register_collector(Box::new(catalogue));
-    registry
-}
-
-fn to_text(registry: &Registry) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = text::encode(&mut out, registry);
-    out
-}
-
-struct Catalogue {
-    snapshot: Snapshot,
-    views: Vec<View>,
-    histograms: Histograms,
-    own: bool,
-}
-
-impl fmt::Debug for Catalogue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalogue").field("endpoints", &self.views.len()).finish_non_exhaustive()
-    }
-}
-
-impl Collector for Catalogue {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for family in ENDPOINT_FAMILIES {
-            if self.histograms == Histograms::None && matches!(family.kind, Kind::Histogram) {
-                continue;
-            }
-            let mut samples = family.begin(&mut encoder, self.histograms)?;
-            for view in &self.views {
-                samples.identity = &view.labels;
-                (family.write)(view, &mut samples)?;
-            }
+/// Every family in order; `own` are those of the exporter itself.
+fn page(snapshot: &Snapshot, histograms: Histograms, own: bool, sink: &mut dyn Sink) {
+    let views = views(snapshot, sink);
+    for family in ENDPOINT_FAMILIES.iter().filter(|family| family.is_shown(histograms)) {
+        sink.begin(&family.head);
+        for view in &views {
+            let mut samples = Samples { sink: &mut *sink, identity: &view.labels, histograms };
+            // Writing to memory cannot fail.
+            let _ = (family.write)(view, &mut samples);
         }
-        for family in OWN_FAMILIES.iter().filter(|_| self.own) {
-            if self.histograms == Histograms::None && matches!(family.kind, Kind::Histogram) {
-                continue;
-            }
-            let mut samples = family.begin(&mut encoder, self.histograms)?;
-            (family.write)(&self.snapshot, &mut samples)?;
-        }
-        Ok(())
     }
+    for family in OWN_FAMILIES.iter().filter(|family| own && family.is_shown(histograms)) {
+        sink.begin(&family.head);
+        let _ = (family.write)(snapshot, &mut Samples { sink: &mut *sink, identity: &[], histograms });
+    }
+    sink.finish();
 }
 
 /// One endpoint, ready to be written.
 struct View {
-    labels: Vec<(String, String)>,
+    /// As the sink wants them.
+    labels: Vec<u8>,
     history: Arc<History>,
     /// `None` before the first probe.
     port_state: Option<PortState>,
@@ -110,13 +88,13 @@ struct View {
     matches_siblings: Option<bool>,
 }
 
-fn views(snapshot: &Snapshot) -> Vec<View> {
+fn views(snapshot: &Snapshot, sink: &dyn Sink) -> Vec<View> {
     let probed: Vec<&Outcome> = snapshot.endpoints.iter().filter_map(|history| history.latest.as_deref()).collect();
     let mut verdicts = port_states(&probed).into_iter().zip(matches_siblings(&probed));
     let view = |history: &Arc<History>| {
         let verdict = history.latest.as_ref().and_then(|_| verdicts.next());
         View {
-            labels: identity(history),
+            labels: identity(history, sink),
             history: history.clone(),
             port_state: verdict.map(|(state, _)| state),
             matches_siblings: verdict.and_then(|(_, matches)| matches),
@@ -125,16 +103,14 @@ fn views(snapshot: &Snapshot) -> Vec<View> {
     snapshot.endpoints.iter().map(view).collect()
 }
 
-fn identity(history: &History) -> Vec<(String, String)> {
+fn identity(history: &History, sink: &dyn Sink) -> Vec<u8> {
     let endpoint = &history.endpoint;
-    let mut labels = vec![
-        ("target".into(), endpoint.target.clone()),
-        ("host".into(), endpoint.host.to_string()),
-        ("port".into(), endpoint.port.to_string()),
-    ];
-    labels.extend(endpoint.address.map(|address| ("address".into(), address.to_string())));
-    labels.extend(endpoint.labels.clone());
-    labels
+    let (host, port) = (endpoint.host.to_string(), endpoint.port.to_string());
+    let address = endpoint.address.map(|address| address.to_string());
+    let mut labels = vec![("target", endpoint.target.as_str()), ("host", &host), ("port", &port)];
+    labels.extend(address.as_deref().map(|address| ("address", address)));
+    labels.extend(endpoint.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    sink.labels(&labels)
 }
 
 impl View {
@@ -160,58 +136,32 @@ impl View {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Gauge,
-    Counter,
-    Histogram,
-}
-
 /// A family and how it is filled from `T`.
 struct Family<T> {
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
+    head: Head,
     write: fn(&T, &mut Samples<'_>) -> fmt::Result,
 }
 
 impl<T> Family<T> {
-    fn begin<'a>(
-        &self,
-        encoder: &'a mut DescriptorEncoder<'_>,
-        histograms: Histograms,
-    ) -> Result<Samples<'a>, fmt::Error> {
-        let kind = match self.kind {
-            Kind::Gauge => MetricType::Gauge,
-            Kind::Counter => MetricType::Counter,
-            Kind::Histogram => MetricType::Histogram,
-        };
-        // The encoder adds the unit and `_total` itself.
-        let name = self.name.strip_suffix("_total").unwrap_or(self.name);
-        let (name, unit) = match (name.strip_suffix("_seconds"), name.strip_suffix("_bytes")) {
-            (Some(name), _) => (name, Some(&Unit::Seconds)),
-            (_, Some(name)) => (name, Some(&Unit::Bytes)),
-            _ => (name, None),
-        };
-        Ok(Samples { encoder: encoder.encode_descriptor(name, self.help, unit, kind)?, identity: &[], histograms })
+    fn is_shown(&self, histograms: Histograms) -> bool {
+        histograms != Histograms::None || self.head.kind != Kind::Histogram
     }
 }
 
-/// Where a family's samples go.
+/// Where the samples of one family and endpoint go.
 struct Samples<'a> {
-    encoder: MetricEncoder<'a>,
-    identity: &'a [(String, String)],
+    sink: &'a mut dyn Sink,
+    identity: &'a [u8],
     histograms: Histograms,
 }
 
-type Extra<'a> = &'a [(&'a str, &'a str)];
-
 impl Samples<'_> {
-    fn gauge(&mut self, extra: Extra<'_>, value: f64) -> fmt::Result {
-        ConstGauge::new(value).encode(self.encoder.encode_family(&(self.identity, extra))?)
+    fn gauge(&mut self, extra: Labels<'_>, value: f64) -> fmt::Result {
+        self.sink.gauge(Series { identity: self.identity, extra }, value);
+        Ok(())
     }
 
-    fn flag(&mut self, extra: Extra<'_>, value: bool) -> fmt::Result {
+    fn flag(&mut self, extra: Labels<'_>, value: bool) -> fmt::Result {
         self.gauge(extra, f64::from(u8::from(value)))
     }
 
@@ -220,38 +170,20 @@ impl Samples<'_> {
         value.map_or(Ok(()), |value| self.gauge(&[], value))
     }
 
-    fn counter<N: EncodeCounterValue + fmt::Debug + Send + Sync>(&mut self, extra: Extra<'_>, value: N) -> fmt::Result {
-        ConstCounter::new(value).encode(self.encoder.encode_family(&(self.identity, extra))?)
+    fn counter(&mut self, extra: Labels<'_>, value: impl Into<Number>) -> fmt::Result {
+        self.sink.counter(Series { identity: self.identity, extra }, value.into());
+        Ok(())
     }
 
-    fn histogram(&mut self, extra: Extra<'_>, histogram: &Histogram) -> fmt::Result {
-        let (sum, count) = (histogram.sum(), histogram.count());
-        let classic: Vec<(f64, u64)> =
-            if self.histograms.has_classic() { histogram.buckets().collect() } else { Vec::new() };
-        let labels = (self.identity, extra);
-        let mut encoder = self.encoder.encode_family(&labels)?;
-        if !self.histograms.has_native() {
-            return encoder.encode_histogram::<NoLabelSet>(sum, count, &classic, None);
-        }
-        let (spans, deltas) = histogram.native();
-        let native = NativeHistogram {
-            schema: SCHEMA.into(),
-            zero_threshold: ZERO_THRESHOLD,
-            zero_count: histogram.zeros(),
-            negative: NativeHistogramBuckets { spans: &[], deltas: &[] },
-            positive: NativeHistogramBuckets { spans: &spans, deltas: &deltas },
-            created: None,
-        };
-        encoder.encode_histogram_with_native::<NoLabelSet>(sum, count, &classic, None, native)
+    fn histogram(&mut self, extra: Labels<'_>, histogram: &Histogram) -> fmt::Result {
+        self.sink.histogram(Series { identity: self.identity, extra }, histogram, self.histograms);
+        Ok(())
     }
 }
 
-/// What Prometheus' libraries take for the breadth of the bucket of zeros.
-const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
-
 macro_rules! families {
     ($($name:literal $kind:ident $help:literal: $write:expr;)*) => {
-        &[$(Family { name: $name, kind: Kind::$kind, help: $help, write: $write }),*]
+        &[$(Family { head: Head { name: $name, kind: Kind::$kind, help: $help }, write: $write }),*]
     };
 }
 
@@ -460,10 +392,15 @@ const OWN_FAMILIES: &[Family<Snapshot>] = families! {
 
 /// The names of all families, for tests and documentation.
 pub fn family_names() -> impl Iterator<Item = &'static str> {
-    ENDPOINT_FAMILIES.iter().map(|family| family.name).chain(OWN_FAMILIES.iter().map(|family| family.name))
+    let own = OWN_FAMILIES.iter().map(|family| family.head.name);
+    ENDPOINT_FAMILIES.iter().map(|family| family.head.name).chain(own)
 }
 
 /// Without repetition: several unknown names are one `other`.
 fn distinct(names: impl Iterator<Item = &'static str>) -> BTreeSet<&'static str> {
     names.collect()
 }
+
+#[cfg(test)]
+#[path = "prometheus_tests.rs"]
+mod tests;

@@ -30,8 +30,9 @@ pub(super) async fn answer(request: &Request<'_>, write: impl FnOnce() -> Writte
     let work = move || {
         let _place = place;
         let Written { status, content_type, body } = write();
-        let body = if compressed { compress::gzip(body.as_bytes()) } else { body.into_bytes() };
-        respond(status, content_type, body)
+        let mut pieces = compress::Pieces::new(compressed);
+        pieces.add(body.into_bytes());
+        respond(status, content_type, pieces.finish())
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(response) => compress::encoded(response, compressed),

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hyper::body::Bytes;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 
 use super::respond::Response;
@@ -25,12 +26,43 @@ pub(super) fn is_wanted(request: &Request<'_>) -> bool {
     wanted("gzip").or_else(|| wanted("*")).unwrap_or(false)
 }
 
-/// Compresses, fast rather than well.
-pub(super) fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
-    // Writing to memory cannot fail.
-    let _ = encoder.write_all(body);
-    encoder.finish().unwrap_or_default()
+/// A body as it is being written; compressed if that is wanted, fast rather than well. What has been compressed is
+/// not kept.
+pub(super) struct Pieces {
+    whole: Vec<Bytes>,
+    encoder: Option<GzEncoder<Vec<u8>>>,
+}
+
+/// The size from which a compressed piece is whole.
+const PIECE: usize = 32 * 1024;
+
+impl Pieces {
+    pub(super) fn new(compressed: bool) -> Self {
+        Self { whole: Vec::new(), encoder: compressed.then(|| GzEncoder::new(Vec::new(), Compression::fast())) }
+    }
+
+    pub(super) fn add(&mut self, piece: Vec<u8>) {
+        let Some(encoder) = &mut self.encoder else { return self.keep(piece) };
+        // Writing to memory cannot fail.
+        let _ = encoder.write_all(&piece);
+        if encoder.get_ref().len() > PIECE {
+            let whole = std::mem::take(encoder.get_mut());
+            self.keep(whole);
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
+        if let Some(last) = self.encoder.take().and_then(|encoder| encoder.finish().ok()) {
+            self.keep(last);
+        }
+        self.whole
+    }
+
+    fn keep(&mut self, piece: Vec<u8>) {
+        if !piece.is_empty() {
+            self.whole.push(piece.into());
+        }
+    }
 }
 
 /// Says how the body is encoded, and that it depends on what was asked.

@@ -1,6 +1,7 @@
 //! `GET /metrics`.
 
 use hyper::StatusCode;
+use hyper::body::Bytes;
 use hyper::header::ACCEPT;
 use tokio::sync::Semaphore;
 
@@ -10,7 +11,7 @@ use super::compress;
 use super::respond::{Response, plain, respond};
 use super::routes::Request;
 use super::shared::Shared;
-use crate::export::{openmetrics, prometheus};
+use crate::export::prometheus::{self, Exposition};
 use crate::process::Process;
 
 /// All families in the format that the scraper wants.
@@ -25,7 +26,7 @@ pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
 }
 
 /// Writes them where that disturbs no probe. `None` if that broke down.
-async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<u8>> {
+async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<Bytes>> {
     let (store, histograms) = (site.store.clone(), site.settings.load().histograms);
     // Held by the work itself: a client that hangs up does not make room for another page meanwhile.
     let place = WRITERS.acquire().await.ok()?;
@@ -33,12 +34,14 @@ async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<u8>>
         let _place = place;
         let mut snapshot = store.snapshot();
         snapshot.exporter.process = Process::read();
-        let body = match format {
-            Format::Protobuf => prometheus::protobuf(&snapshot, histograms),
-            Format::OpenMetrics => prometheus::openmetrics(&snapshot, histograms).into_bytes(),
-            Format::Text => openmetrics::to_text_0_0_4(&prometheus::openmetrics(&snapshot, histograms)).into_bytes(),
+        let how = match format {
+            Format::Protobuf => Exposition::Protobuf,
+            Format::OpenMetrics => Exposition::OpenMetrics,
+            Format::Text => Exposition::Text,
         };
-        if compressed { compress::gzip(&body) } else { body }
+        let mut pieces = compress::Pieces::new(compressed);
+        prometheus::write(&snapshot, histograms, how, &mut |piece| pieces.add(piece));
+        pieces.finish()
     };
     tokio::task::spawn_blocking(write).await.ok()
 }
@@ -48,10 +51,10 @@ static WRITERS: Semaphore = Semaphore::const_new(2);
 
 /// The pages of each format, plain and compressed.
 #[derive(Default)]
-pub(super) struct Pages([[Shared; 2]; 3]);
+pub(super) struct Pages([[Shared<Vec<Bytes>>; 2]; 3]);
 
 impl Pages {
-    fn of(&self, format: Format, compressed: bool) -> &Shared {
+    fn of(&self, format: Format, compressed: bool) -> &Shared<Vec<Bytes>> {
         let [protobuf, openmetrics, text] = &self.0;
         let [plain, gzip] = match format {
             Format::Protobuf => protobuf,

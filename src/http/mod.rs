@@ -31,6 +31,7 @@ mod server;
 mod shared;
 mod status;
 
+pub use respond::Body;
 pub use server::serve;
 
 use std::collections::HashSet;

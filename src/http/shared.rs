@@ -5,22 +5,26 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::body::Bytes;
 use tokio::sync::Mutex;
 
 /// The pages of one format.
-#[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct Shared<T> {
     /// How many pages have been begun.
     begun: AtomicU64,
     waiting: AtomicU64,
     /// The last page and its number, kept while somebody waits for it.
-    last: Mutex<Option<(u64, Bytes)>>,
+    last: Mutex<Option<(u64, T)>>,
 }
 
-impl Shared {
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { begun: AtomicU64::new(0), waiting: AtomicU64::new(0), last: Mutex::default() }
+    }
+}
+
+impl<T: Clone> Shared<T> {
     /// A page that was begun after this call: one that another has written, or a new one.
-    pub(super) async fn page<F: Future<Output = Option<Vec<u8>>>>(&self, write: impl FnOnce() -> F) -> Option<Bytes> {
+    pub(super) async fn page<F: Future<Output = Option<T>>>(&self, write: impl FnOnce() -> F) -> Option<T> {
         let arrived = self.begun.load(Ordering::SeqCst);
         let waiting = Waiting::new(&self.waiting);
         let mut last = self.last.lock().await;
@@ -33,7 +37,7 @@ impl Shared {
             }
             _ => {
                 let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-                let page = Bytes::from(write().await?);
+                let page = write().await?;
                 (number, page)
             }
         };
@@ -67,7 +71,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_share_the_next_page() {
-        let (shared, written) = (Arc::new(Shared::default()), Arc::new(AtomicU64::new(0)));
+        let (shared, written) = (Arc::new(Shared::<u64>::default()), Arc::new(AtomicU64::new(0)));
         let scrape = |delay: u64| {
             let (shared, written) = (shared.clone(), written.clone());
             tokio::spawn(async move {
@@ -75,9 +79,9 @@ mod tests {
                 let write = || async {
                     let number = written.fetch_add(1, Ordering::SeqCst) + 1;
                     tokio::time::sleep(Duration::from_millis(100)).await;
-                    Some(vec![number as u8])
+                    Some(number)
                 };
-                shared.page(write).await.unwrap()[0]
+                shared.page(write).await.unwrap()
             })
         };
         let first = scrape(0);
