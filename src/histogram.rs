@@ -10,21 +10,26 @@ pub const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2
 /// are 9 % apart.
 pub const SCHEMA: i8 = 3;
 
-/// How many durations fell into each bucket.
+/// How many durations fell into each bucket. There is one for each phase of each endpoint, so counts are small;
+/// when one is full, all begin anew, as counters do when a program starts again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
     /// One count a bound, and the last for all above.
-    counts: [u64; BOUNDS.len() + 1],
+    counts: [u32; BOUNDS.len() + 1],
     /// Index and count of each native bucket that is not empty, in order.
-    native: Vec<(i32, u64)>,
+    native: Vec<(i16, u32)>,
     /// Durations of nothing, which have no logarithm.
-    zeros: u64,
+    zeros: u32,
     sum: f64,
 }
 
 impl Histogram {
     /// Counts one duration.
     pub fn observe(&mut self, duration: Duration) {
+        let fullest = self.counts.iter().chain([&self.zeros]).max();
+        if fullest == Some(&u32::MAX) {
+            *self = Self::default();
+        }
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
         one_more(self.counts.get_mut(bucket));
@@ -34,7 +39,7 @@ impl Histogram {
             return;
         }
         // Bucket i holds (2^((i-1)/8), 2^(i/8)].
-        let index = (seconds.log2() * f64::from(1 << SCHEMA)).ceil() as i32;
+        let index = (seconds.log2() * f64::from(1 << SCHEMA)).ceil() as i16;
         match self.native.binary_search_by_key(&index, |(index, _)| *index) {
             Ok(at) => one_more(self.native.get_mut(at).map(|(_, count)| count)),
             Err(at) => self.native.insert(at, (index, 1)),
@@ -48,17 +53,17 @@ impl Histogram {
 
     /// How many there were.
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().copied().map(u64::from).fold(0, u64::saturating_add)
     }
 
     /// Each classic bucket's upper bound and its own count; the last bound is infinite.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts.iter().copied())
+        BOUNDS.into_iter().chain([f64::INFINITY]).zip(self.counts.iter().copied().map(u64::from))
     }
 
     /// How many durations were nothing.
     pub fn zeros(&self) -> u64 {
-        self.zeros
+        self.zeros.into()
     }
 
     /// The native buckets as the exposition has them: spans of neighbours (the gap before each, its length), and
@@ -66,13 +71,12 @@ impl Histogram {
     pub fn native(&self) -> (Vec<(i32, u32)>, Vec<i64>) {
         let (mut spans, mut deltas) = (Vec::<(i32, u32)>::new(), Vec::new());
         let (mut next, mut before) = (0, 0);
-        for (index, count) in &self.native {
+        for (index, count) in self.native.iter().map(|(index, count)| (i32::from(*index), i64::from(*count))) {
             match spans.last_mut() {
-                Some((_, length)) if *index == next => *length = length.saturating_add(1),
+                Some((_, length)) if index == next => *length = length.saturating_add(1),
                 _ => spans.push((index.saturating_sub(next), 1)),
             }
             next = index.saturating_add(1);
-            let count = i64::try_from(*count).unwrap_or(i64::MAX);
             deltas.push(count.saturating_sub(before));
             before = count;
         }
@@ -80,7 +84,7 @@ impl Histogram {
     }
 }
 
-fn one_more(count: Option<&mut u64>) {
+fn one_more(count: Option<&mut u32>) {
     if let Some(count) = count {
         *count = count.saturating_add(1);
     }
@@ -100,6 +104,15 @@ mod tests {
         assert_eq!(filled, [(0.001, 1), (0.0025, 1), (f64::INFINITY, 1)]);
         assert_eq!(histogram.count(), 3);
         assert!((histogram.sum() - 31.003).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_full_count_begins_anew() {
+        let mut histogram = Histogram::default();
+        histogram.observe(Duration::from_millis(1));
+        histogram.counts[3] = u32::MAX;
+        histogram.observe(Duration::from_millis(1));
+        assert_eq!((histogram.count(), histogram.sum()), (1, 0.001));
     }
 
     #[test]

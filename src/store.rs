@@ -4,7 +4,7 @@
 //! A reader takes a [`Snapshot`] of shared values and holds no lock while it works with them; a probe that
 //! ends meanwhile replaces the value and waits for nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -34,8 +34,8 @@ pub struct History {
     pub retries: u64,
     /// Those that failed, by where and why.
     pub failures: BTreeMap<(Phase, Reason), u64>,
-    /// The times of each phase that was ever reached.
-    pub phases: BTreeMap<Phase, Histogram>,
+    /// The times of each phase that was ever reached, in the order of phases.
+    pub phases: Vec<(Phase, Histogram)>,
     /// When the last success ended; `None` before the first.
     pub last_success: Option<SystemTime>,
     /// The last failures, the newest first.
@@ -61,7 +61,7 @@ impl History {
             attempts: 0,
             retries: 0,
             failures: BTreeMap::new(),
-            phases: BTreeMap::new(),
+            phases: Vec::new(),
             last_success: None,
             recent_failures: Vec::new(),
             certificate: None,
@@ -71,7 +71,18 @@ impl History {
     fn add(&mut self, outcome: Arc<Outcome>) {
         self.attempts = self.attempts.saturating_add(1);
         for (phase, duration) in &outcome.findings.phases {
-            self.phases.entry(*phase).or_default().observe(*duration);
+            let at = match self.phases.binary_search_by_key(phase, |(phase, _)| *phase) {
+                Ok(at) => at,
+                Err(at) => {
+                    // Few endpoints ever reach another phase than in their first probe.
+                    self.phases.reserve_exact(outcome.findings.phases.len());
+                    self.phases.insert(at, (*phase, Histogram::default()));
+                    at
+                }
+            };
+            if let Some((_, times)) = self.phases.get_mut(at) {
+                times.observe(*duration);
+            }
         }
         match &outcome.failure {
             None => self.last_success = Some(outcome.findings.ended),
@@ -163,7 +174,14 @@ impl Snapshot {
 }
 
 /// A slot stays the same as long as its endpoint does: who writes into it never writes into the void.
-type Slots = BTreeMap<EndpointId, Arc<ArcSwap<History>>>;
+type Slot = Arc<ArcSwap<History>>;
+
+#[derive(Default)]
+struct Slots {
+    by_id: HashMap<EndpointId, Slot>,
+    /// In the order of target, host, port and address.
+    ordered: Vec<Slot>,
+}
 
 /// The memory. Shared by the scheduler, which writes, and every reader.
 #[derive(Default)]
@@ -177,19 +195,24 @@ impl Store {
     /// From now on these endpoints are remembered, and no others. What is known of those that stay is kept.
     pub fn retain(&self, endpoints: &[Arc<Endpoint>]) {
         let old = self.slots.load();
-        let slots = endpoints.iter().map(|endpoint| {
-            let slot = old.get(&endpoint.id()).cloned();
-            let slot = slot.unwrap_or_else(|| Arc::new(ArcSwap::from_pointee(History::new(endpoint.clone()))));
-            slot.rcu(|history| History { endpoint: endpoint.clone(), ..History::clone(history) });
-            (endpoint.id(), slot)
-        });
-        self.slots.store(Arc::new(slots.collect()));
+        let slot = |endpoint: &Arc<Endpoint>| match old.by_id.get(&endpoint.id()) {
+            Some(slot) => {
+                slot.rcu(|history| History { endpoint: endpoint.clone(), ..History::clone(history) });
+                slot.clone()
+            }
+            None => Arc::new(ArcSwap::from_pointee(History::new(endpoint.clone()))),
+        };
+        let mut in_order: Vec<&Arc<Endpoint>> = endpoints.iter().collect();
+        in_order.sort_by_cached_key(|one| (one.target.clone(), one.host.clone(), one.port, one.address));
+        let slots: Vec<(EndpointId, Slot)> = in_order.iter().map(|endpoint| (endpoint.id(), slot(endpoint))).collect();
+        let ordered = slots.iter().map(|(_, slot)| slot.clone()).collect();
+        self.slots.store(Arc::new(Slots { by_id: slots.into_iter().collect(), ordered }));
     }
 
     /// Remembers an outcome, and gives it back to be shown; one of an endpoint that is no longer wanted is not kept.
     pub fn record(&self, outcome: Outcome) -> Arc<Outcome> {
         let outcome = Arc::new(outcome);
-        if let Some(slot) = self.slots.load().get(&outcome.endpoint.id()) {
+        if let Some(slot) = self.slots.load().by_id.get(&outcome.endpoint.id()) {
             slot.rcu(|history| {
                 let mut history = History::clone(history);
                 history.add(outcome.clone());
@@ -201,7 +224,7 @@ impl Store {
 
     /// A failure is not counted yet: the probe is repeated.
     pub fn retried(&self, id: EndpointId) {
-        if let Some(slot) = self.slots.load().get(&id) {
+        if let Some(slot) = self.slots.load().by_id.get(&id) {
             slot.rcu(|history| History { retries: history.retries.saturating_add(1), ..History::clone(history) });
         }
     }
@@ -231,13 +254,7 @@ impl Store {
 
     /// Everything now.
     pub fn snapshot(&self) -> Snapshot {
-        let slots = self.slots.load();
-        let mut endpoints: Vec<Arc<History>> = slots.values().map(|slot| slot.load_full()).collect();
-        let order = |history: &Arc<History>| {
-            let endpoint = &history.endpoint;
-            (endpoint.target.clone(), endpoint.host.clone(), endpoint.port, endpoint.address)
-        };
-        endpoints.sort_by_cached_key(order);
+        let endpoints: Vec<Arc<History>> = self.slots.load().ordered.iter().map(|slot| slot.load_full()).collect();
         let mut exporter = self.own().clone();
         exporter.endpoints = endpoints.len();
         exporter.in_flight = self.in_flight.load(Ordering::Relaxed);

@@ -311,11 +311,11 @@ async fn a_stop_does_not_wait_for_a_silent_server() {
 async fn the_dialogue_is_kept_with_its_times() {
     let server = Server::start(Script::of(STARTTLS), self_signed().into()).await;
     let outcome = probe(server.address(), "{security: starttls, expect: {certificate: any}}").await;
-    let lines: Vec<&str> = outcome.findings.transcript.lines().iter().map(|line| line.text.as_str()).collect();
+    let lines: Vec<&str> = outcome.findings.transcript.lines().map(|line| line.text).collect();
     assert_eq!(lines[..3], ["220 mx ESMTP", "EHLO probe.example.org", "250-mx"]);
     assert!(lines.iter().any(|line| line.starts_with("TLS: TLSv1.3 TLS_")), "{lines:?}");
     assert_eq!(lines.last(), Some(&"221 bye"));
-    assert!(outcome.findings.transcript.lines().is_sorted_by_key(|line| line.at));
+    assert!(outcome.findings.transcript.lines().map(|line| line.at).is_sorted());
 }
 
 #[test]

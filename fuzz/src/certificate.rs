@@ -74,7 +74,7 @@ fn show(outcome: Outcome, now: SystemTime) {
     let families = blackbox::openmetrics(&outcome) + &prometheus::outcomes_openmetrics(vec![outcome.clone()]);
     assert!(openmetrics::to_text_0_0_4(&families).lines().all(|line| line.starts_with("# ") || line.contains(' ')));
     let snapshot = Snapshot { endpoints: vec![History::from(outcome).into()], exporter: Exporter::default() };
-    prometheus::protobuf(&snapshot, Histograms::Both);
+    prometheus::write(&snapshot, Histograms::Both, prometheus::Exposition::Protobuf, &mut drop);
     html::list(&snapshot, &html::Query::default(), now);
     assert!(html::endpoint(&snapshot, &id, "http://localhost", now).is_some());
 }

@@ -27,7 +27,7 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(converse(with_ends().map(|(turn, end)| single_bytes(turn, *end)), tls), whole);
     assert_eq!(converse(with_ends().map(|(turn, end)| cut(turn, *end, cuts)), tls), whole);
     for line in Transcript::lines(&transcript(words, cuts)) {
-        assert_clean(line.text.as_str());
+        assert_clean(line.text);
     }
     assert_eq!(texts(&transcript(words, cuts)), texts(&transcript(words, &[])));
 }
@@ -134,5 +134,5 @@ fn transcript(words: &[u8], cuts: &[u8]) -> Transcript {
 }
 
 fn texts(transcript: &Transcript) -> Vec<&str> {
-    transcript.lines().iter().map(|line| line.text.as_str()).collect()
+    transcript.lines().map(|line| line.text).collect()
 }

@@ -355,13 +355,12 @@ fn certificate(certificate: &Certificate) -> CertificateView<'_> {
 }
 
 fn transcript(outcome: &Outcome) -> Vec<Line<'_>> {
-    let said = |line: &&crate::outcome::transcript::Line| line.from != Speaker::Event;
-    let lines = outcome.findings.transcript.lines().iter().filter(said);
+    let lines = outcome.findings.transcript.lines().filter(|line| line.from != Speaker::Event);
     lines
         .map(|line| Line {
             at_seconds: line.at.as_secs_f64(),
             from: if line.from == Speaker::Client { "client" } else { "server" },
-            text: line.text.as_str(),
+            text: line.text,
         })
         .collect()
 }

@@ -34,7 +34,7 @@ fn rich() -> Snapshot {
     store.config_loaded(Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_123)));
     for number in 0..300_u32 {
         let endpoint = endpoints[number as usize % 2].clone();
-        drop(store.probe_begins(Duration::from_micros(number.pow(2).into())));
+        drop(store.probe_begins(Some(Duration::from_micros(number.pow(2).into()))));
         store.record(verdict::judge(endpoint, findings(number)));
     }
     store.skipped(Skip::Late, 7);

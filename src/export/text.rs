@@ -306,7 +306,7 @@ impl Page {
     }
 
     fn transcript(&mut self, outcome: &Outcome) {
-        for (number, line) in outcome.findings.transcript.lines().iter().enumerate() {
+        for (number, line) in outcome.findings.transcript.lines().enumerate() {
             let arrow = match line.from {
                 Speaker::Client => "→",
                 Speaker::Server => "←",

@@ -22,22 +22,33 @@ pub enum Speaker {
 }
 
 /// One line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
     /// Since the start of the probe.
     pub at: Duration,
     /// Who.
     pub from: Speaker,
     /// What, cleaned.
-    pub text: Printable,
+    pub text: &'a str,
 }
 
-/// All lines in order.
+/// All lines in order, in one text: many are kept, one for each endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
-    lines: Vec<Line>,
+    text: String,
+    lines: Vec<Mark>,
     /// What the server has begun to say, and when; `None` between its lines.
     begun: Option<(Duration, Vec<u8>)>,
+}
+
+/// A line in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    /// In nanoseconds.
+    at: u64,
+    /// It begins where the one before ends.
+    end: u32,
+    from: Speaker,
 }
 
 impl Transcript {
@@ -70,12 +81,28 @@ impl Transcript {
 
     fn push(&mut self, at: Duration, from: Speaker, text: &[u8]) {
         if self.lines.len() < MAX_LINES {
-            self.lines.push(Line { at, from, text: Printable::from_bytes(text) });
+            self.text.push_str(Printable::from_bytes(text).as_str());
+            // 400 lines of 256 characters are far below both limits, and so is the longest probe.
+            let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+            self.lines.push(Mark { at: at.as_nanos().try_into().unwrap_or(u64::MAX), end, from });
         }
     }
 
+    /// Nothing will be added: gives back the room for more.
+    pub fn close(&mut self) {
+        self.end();
+        self.text.shrink_to_fit();
+        self.lines.shrink_to_fit();
+    }
+
     /// The lines.
-    pub fn lines(&self) -> &[Line] {
-        &self.lines
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = Line<'_>> {
+        let mut start = 0;
+        self.lines.iter().map(move |mark| {
+            let end = mark.end as usize;
+            let text = self.text.get(start..end).unwrap_or_default();
+            start = end;
+            Line { at: Duration::from_nanos(mark.at), from: mark.from, text }
+        })
     }
 }

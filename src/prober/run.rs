@@ -252,7 +252,8 @@ impl Run {
 
     /// Closes the books. `None` when the probe was stopped rather than finished.
     pub(super) fn finish(mut self) -> Option<(Arc<Endpoint>, Findings)> {
-        self.findings.transcript.end();
+        self.findings.transcript.close();
+        self.findings.phases.shrink_to_fit();
         self.findings.ended = self.wall_clock();
         self.findings.duration = self.clock.mark.saturating_duration_since(self.clock.start);
         self.findings.tls_at = self.findings.certificate.is_some().then_some(self.findings.ended);

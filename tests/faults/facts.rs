@@ -48,8 +48,8 @@ fn offers(capabilities: &Capabilities, stage: &str) -> Vec<String> {
 
 /// The commands that the probe sent, by their verbs.
 pub fn said(outcome: &Outcome) -> String {
-    let ours = outcome.findings.transcript.lines().iter().filter(|line| line.from == Speaker::Client);
-    ours.map(|line| verb(line.text.as_str())).collect::<Vec<_>>().join(" ")
+    let ours = outcome.findings.transcript.lines().filter(|line| line.from == Speaker::Client);
+    ours.map(|line| verb(line.text)).collect::<Vec<_>>().join(" ")
 }
 
 /// The first word of a command.

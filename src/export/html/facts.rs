@@ -144,8 +144,8 @@ fn link_of_chain(html: &mut Html, certificate: &Certificate) {
 
 /// The dialogue, line by line.
 pub(super) fn dialogue(html: &mut Html, outcome: &Outcome) {
-    let lines = outcome.findings.transcript.lines();
-    if lines.is_empty() {
+    let mut lines = outcome.findings.transcript.lines().peekable();
+    if lines.peek().is_none() {
         html.leaf("p", &[("class", "muted")], "Nothing was said.");
         return;
     }
@@ -166,7 +166,7 @@ pub(super) fn dialogue(html: &mut Html, outcome: &Outcome) {
                 html.element("tr", &[("class", class)], |html| {
                     html.leaf("td", &[("class", "number muted")], &short(line.at));
                     html.leaf("td", &[], who);
-                    html.leaf("td", &[], line.text.as_str());
+                    html.leaf("td", &[], line.text);
                 });
             }
         });
