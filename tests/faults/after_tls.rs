@@ -157,7 +157,7 @@ fn farewells() -> Vec<Row> {
         row(
             "G9",
             "no QUIT into a handshake that failed, one after every refusal (see B5, B6, D2, D3, D15)",
-            vec![format!("{}*refuse-tls 40", IN_TLS.replace("=== TLS\n", ""))],
+            vec![format!("{}*refuse-tls 80", IN_TLS.replace("=== TLS\n", ""))],
             STARTTLS,
             "tls_alert in tls",
             "banner:220 ehlo:250 starttls:220 starttls",

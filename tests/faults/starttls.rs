@@ -145,7 +145,7 @@ fn handshakes() -> Vec<Row> {
         row(
             "D15",
             "the handshake fails: not a word in clear after it, not even QUIT",
-            then("S: 220 go\n*refuse-tls 40"),
+            then("S: 220 go\n*refuse-tls 80"),
             STARTTLS,
             "tls_alert in tls",
             GO,
