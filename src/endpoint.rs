@@ -17,6 +17,7 @@ use crate::cert::on_file::CertificateFile;
 use crate::cert::roots::Roots;
 use crate::mail::smtp::command::EhloName;
 use crate::phase::Phase;
+use crate::proxy::{Proxy, header};
 
 /// Label names with a meaning of their own in the metrics; a user's label may have none of them.
 pub const RESERVED_LABELS: &[&str] = &[
@@ -198,6 +199,10 @@ pub struct Module {
     pub client_certificate: Option<Arc<CertifiedKey>>,
     /// The local address connections start from, if not the system's choice.
     pub source_address: Option<IpAddr>,
+    /// The proxy that leads to the server, if there is one.
+    pub proxy: Option<Arc<Proxy>>,
+    /// With which version of the PROXY protocol connections begin, if the server expects it.
+    pub proxy_protocol: Option<header::Version>,
     /// The name in EHLO. `None`: the literal of the connection's own address, which is all there is
     /// when this machine has no fully qualified name (RFC 5321 §4.1.4).
     pub ehlo_name: Option<EhloName>,

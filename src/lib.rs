@@ -19,6 +19,7 @@
 //!               config/                   what is asked of us: a file to values
 //!               endpoint.rs               those values, which cannot be wrong
 //!       mail/   hello/   cert/            what the standards say (pure)
+//!       proxy/                            what is said to proxies (pure)
 //!    phase.rs  histogram.rs               plain words and figures
 //!    process.rs  descriptors.rs           what the system says of this process, and allows it
 //! ```
@@ -42,6 +43,7 @@
 //! | sockets, deadlines, the clock of a phase | [`prober`] |
 //! | when an endpoint is probed | [`scheduler::plan`] |
 //! | what a failure changes about that: retries, another interval, light probes | [`outcome::pace`] |
+//! | what is said to a proxy, and whose fault it is that there is no tunnel | [`proxy`] |
 //! | a key of the configuration, and its errors | [`config`] |
 //! | a route | [`http`] |
 //! | the status pages | [`export::html`] |
@@ -82,6 +84,7 @@ pub mod outcome;
 pub mod phase;
 pub mod prober;
 pub mod process;
+pub mod proxy;
 pub mod reload;
 pub mod scheduler;
 pub mod store;

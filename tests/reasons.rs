@@ -230,6 +230,13 @@ async fn our_own_machine_cannot() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_not_there() {
+    let proxy = refused_port().await;
+    let outcome = probe(proxy, &format!("{{security: plain, proxy: 'socks5://{proxy}'}}")).await;
+    assert_eq!(verdict(&outcome), "proxy_failed in connect");
+}
+
+#[tokio::test]
 async fn names_without_addresses() {
     use lab::Answer::{NoData, NxDomain, Refused, ServFail};
     let table = [

@@ -6,6 +6,7 @@
 //! - [`values`]: single values.
 //! - [`modules`] and [`targets`]: what is probed, and how.
 //! - [`probe_endpoint`]: what `/probe` may be asked for.
+//! - [`proxy`]: the proxy on the way, and its password.
 //! - [`hostname`]: the default of `ehlo_name`.
 //! - [`certificate_file`]: the certificates that servers ought to show.
 //! - [`watch`]: the other files, and whether they have changed.
@@ -17,6 +18,7 @@ mod file;
 mod hostname;
 mod modules;
 mod probe_endpoint;
+mod proxy;
 mod reader;
 mod shard;
 mod targets;

@@ -12,6 +12,7 @@ use rustls::sign::CertifiedKey;
 
 use super::certificate_file::CertificateFiles;
 use super::file::Node;
+use super::proxy::proxy;
 use super::reader::{At, Entries, Source, list};
 use super::values::{address, duration, file_name, text, word};
 use crate::cert::name::ServerName;
@@ -19,6 +20,7 @@ use crate::cert::roots::Roots;
 use crate::endpoint::{AuthExpectation, Expectations, Module, Presence, Protocol, Security, TlsVersion};
 use crate::mail::smtp::command::EhloName;
 use crate::phase::Phase;
+use crate::proxy::header;
 
 /// How long a probe may take unless a module says otherwise. RFC 5321 §4.5.3.2.1 would let a server take
 /// five minutes to greet; servers that delay on purpose take up to 15 s.
@@ -118,6 +120,8 @@ fn blank(name: &str, security: Security, roots: &Arc<Roots>, ehlo_name: Option<&
         certificate_file: None,
         client_certificate: None,
         source_address: None,
+        proxy: None,
+        proxy_protocol: None,
         ehlo_name: ehlo_name.cloned(),
         expect: Expectations::default(),
     }
@@ -171,6 +175,11 @@ fn module(
     }
     if let Some(address) = entries.read(source, "source_address", address) {
         module.source_address = Some(address);
+    }
+    module.proxy = proxy(source, &mut entries, module.proxy);
+    let versions = [("v1", header::Version::V1), ("v2", header::Version::V2)];
+    if let Some(version) = entries.read(source, "proxy_protocol", word(&versions)) {
+        module.proxy_protocol = Some(version);
     }
     if let Some(name) = entries.read(source, "ehlo_name", |node| EhloName::parse(&text(node)?)) {
         module.ehlo_name = Some(name);

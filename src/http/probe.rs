@@ -140,9 +140,11 @@ impl Asked {
         if !named {
             settings.probe_rules.port(port).map_err(|why| Refusal(StatusCode::FORBIDDEN, why))?;
         }
-        if module.client_certificate.is_some() && !settings.hosts.iter().any(|(other, _)| *other == name) {
+        if (module.client_certificate.is_some() || module.proxy.is_some())
+            && !settings.hosts.iter().any(|(other, _)| *other == name)
+        {
             let why = format!(
-                "module {:?} has credentials, which are used only for hosts that the configuration names",
+                "module {:?} has credentials or a proxy, which are used only for hosts that the configuration names",
                 module.name
             );
             return Err(Refusal(StatusCode::FORBIDDEN, why));

@@ -9,6 +9,7 @@
 
 pub mod line;
 mod printable;
+pub mod secret;
 pub mod smtp;
 
 pub use printable::Printable;

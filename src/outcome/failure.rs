@@ -132,6 +132,9 @@ reasons! {
     /// The TLS version is older than wanted.
     TlsTooOld = "tls_too_old":
         "Switch a newer TLS version on in the server.",
+    /// The proxy on the way is at fault.
+    ProxyFailed = "proxy_failed":
+        "The trouble is the proxy, not the server: check that it runs, `proxy`, its password, and its rules.",
     /// Our own machine could not.
     LocalResource = "local_resource":
         "The trouble is on this machine, not on the server: check file descriptors, ports, memory, routes and security policies, and whether it slept or was too busy.",

@@ -1,42 +1,74 @@
 //! Connecting: the addresses of a host in turn, as a mail server does, within a bound for each address.
 
 use std::collections::HashMap;
-use std::io;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::io_error;
+use super::dial::{self, Waiting, dial};
 use super::run::{Halt, Run, seconds};
+use crate::dns::Resolver;
 use crate::endpoint::Security;
 use crate::outcome::failure::{Failure, Reason};
 use crate::phase::Phase;
+use crate::proxy::Destination;
 
 /// How long an attempt may hold a place before it has connected. What takes longer is most likely
 /// never answered, and must not keep the other ports of the host waiting.
 const DIALLING: Duration = Duration::from_millis(500);
 
+/// Who is connected to, and counted: the server, also where a proxy is in between.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    Address(IpAddr),
+    /// A name that a proxy looks up.
+    Name(String),
+}
+
+impl Peer {
+    fn address(&self) -> Option<IpAddr> {
+        if let Self::Address(address) = self { Some(*address) } else { None }
+    }
+
+    fn at(&self, port: u16) -> Destination {
+        match self {
+            Self::Address(address) => Destination::Address(SocketAddr::new(*address, port)),
+            Self::Name(name) => Destination::Name(name.clone(), port),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
 /// How many connections each address has, over all endpoints.
 pub(super) struct Connections {
     most: AtomicUsize,
-    places: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
+    places: Arc<Mutex<HashMap<Peer, Arc<Semaphore>>>>,
     /// Sockets that may still be opened.
     sockets: Arc<Semaphore>,
 }
 
 /// A place at an address; given back when dropped.
 pub(super) struct Place {
-    address: IpAddr,
+    peer: Peer,
     permit: Option<OwnedSemaphorePermit>,
     /// Held for as long as the connection; `None` while there is none.
     socket: Option<OwnedSemaphorePermit>,
-    places: Arc<Mutex<HashMap<IpAddr, Arc<Semaphore>>>>,
+    places: Arc<Mutex<HashMap<Peer, Arc<Semaphore>>>>,
 }
 
 impl Connections {
@@ -62,23 +94,24 @@ impl Connections {
         })
     }
 
-    fn semaphore(&self, address: IpAddr) -> Arc<Semaphore> {
+    fn semaphore(&self, peer: &Peer) -> Arc<Semaphore> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.entry(address).or_insert_with(|| Arc::new(Semaphore::new(self.most.load(Ordering::Relaxed)))).clone()
+        let most = || Arc::new(Semaphore::new(self.most.load(Ordering::Relaxed)));
+        places.entry(peer.clone()).or_insert_with(most).clone()
     }
 
-    async fn place(&self, address: IpAddr) -> Option<Place> {
-        let permit = self.semaphore(address).acquire_owned().await.ok()?;
-        Some(self.taken(address, permit))
+    async fn place(&self, peer: &Peer) -> Option<Place> {
+        let permit = self.semaphore(peer).acquire_owned().await.ok()?;
+        Some(self.taken(peer, permit))
     }
 
-    fn place_now(&self, address: IpAddr) -> Option<Place> {
-        let permit = self.semaphore(address).try_acquire_owned().ok()?;
-        Some(self.taken(address, permit))
+    fn place_now(&self, peer: &Peer) -> Option<Place> {
+        let permit = self.semaphore(peer).try_acquire_owned().ok()?;
+        Some(self.taken(peer, permit))
     }
 
-    fn taken(&self, address: IpAddr, permit: OwnedSemaphorePermit) -> Place {
-        Place { address, permit: Some(permit), socket: None, places: self.places.clone() }
+    fn taken(&self, peer: &Peer, permit: OwnedSemaphorePermit) -> Place {
+        Place { peer: peer.clone(), permit: Some(permit), socket: None, places: self.places.clone() }
     }
 }
 
@@ -95,8 +128,8 @@ impl Drop for Place {
         drop((self.permit.take(), self.socket.take()));
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody else holds or awaits a place: the map forgets the address.
-        if places.get(&self.address).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
-            places.remove(&self.address);
+        if places.get(&self.peer).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
+            places.remove(&self.peer);
         }
     }
 }
@@ -106,29 +139,31 @@ impl Drop for Place {
 pub(super) async fn connect(
     run: &mut Run,
     connections: &Connections,
-    addresses: &[IpAddr],
+    resolver: &Resolver,
+    peers: &[Peer],
 ) -> Result<(TcpStream, Place), Halt> {
     run.enter(Phase::Connect);
-    let mut worst: Option<(IpAddr, Failure)> = None;
-    for (tried, address) in addresses.iter().enumerate() {
+    let mut worst: Option<(Peer, Failure)> = None;
+    for (tried, peer) in peers.iter().enumerate() {
         // A fair share of what is left, so that dead addresses leave time for a live one.
-        run.findings.address = Some(*address);
-        let untried = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(u32::MAX);
+        run.findings.address = peer.address();
+        let untried = u32::try_from(peers.len().saturating_sub(tried)).unwrap_or(u32::MAX);
         let share = run.left().checked_div(untried).unwrap_or_default();
-        let attempted = match attempt(run, connections, *address, share).await {
+        let waiting = Waiting::default();
+        let attempted = match attempt(run, connections, resolver, peer, share, &waiting).await {
             // The deadline of the phase and this address's share of it end together.
-            Err(Halt::TimedOut) => Err(no_answer(*address, share)),
+            Err(Halt::TimedOut) => Err(no_answer(run, peer, share, &waiting)),
             other => other?,
         };
         match attempted {
             Ok(connected) => {
-                pass_over(run, worst.take());
+                pass_over(run, worst.take().map(|(peer, failure)| (peer, failure.reason)));
                 run.lap(Phase::Connect);
                 run.connected();
                 return Ok(connected);
             }
             Err(failure) if had_connected(&failure) => {
-                pass_over(run, worst.take());
+                pass_over(run, worst.take().map(|(peer, failure)| (peer, failure.reason)));
                 run.lap(Phase::Connect);
                 let phase = first_phase(run);
                 run.enter(phase);
@@ -137,22 +172,22 @@ pub(super) async fn connect(
             Err(failure) => {
                 let (kept, passed) = match worst.take() {
                     Some(old) if weight(old.1.reason) >= weight(failure.reason) => {
-                        (old, Some((*address, failure.reason)))
+                        (old, Some((peer.clone(), failure.reason)))
                     }
-                    old => ((*address, failure), old.map(|(address, failure)| (address, failure.reason))),
+                    old => ((peer.clone(), failure), old.map(|(peer, failure)| (peer, failure.reason))),
                 };
                 worst = Some(kept);
-                run.findings.passed_over.extend(passed);
+                pass_over(run, passed);
             }
         }
     }
-    let (address, failure) = worst.unzip();
-    run.findings.address = address;
+    let (peer, failure) = worst.unzip();
+    run.findings.address = peer.as_ref().and_then(Peer::address);
     Err(failure.map_or(Halt::TimedOut, Halt::Failed))
 }
 
-fn pass_over(run: &mut Run, failed: Option<(IpAddr, Failure)>) {
-    run.findings.passed_over.extend(failed.map(|(address, failure)| (address, failure.reason)));
+fn pass_over(run: &mut Run, failed: Option<(Peer, Reason)>) {
+    run.findings.passed_over.extend(failed.and_then(|(peer, reason)| Some((peer.address()?, reason))));
 }
 
 /// RST to a SYN is a refusal (RFC 9293 §3.10.7.3). An end of any other kind is that of a connection which was
@@ -166,8 +201,12 @@ fn first_phase(run: &Run) -> Phase {
     if run.endpoint.module.security == Security::Tls { Phase::Tls } else { Phase::Banner }
 }
 
-fn no_answer(address: IpAddr, waited: Duration) -> Failure {
-    Failure::new(Phase::Connect, Reason::Timeout, format!("{address} gave no answer within {}", seconds(waited)))
+fn no_answer(run: &Run, peer: &Peer, waited: Duration, waiting: &Waiting) -> Failure {
+    let waited = seconds(waited);
+    match run.endpoint.module.proxy.as_ref().filter(|_| waiting.for_proxy()) {
+        Some(proxy) => dial::silent(proxy, &waited),
+        None => Failure::new(Phase::Connect, Reason::Timeout, format!("{peer} gave no answer within {waited}")),
+    }
 }
 
 fn weight(reason: Reason) -> u8 {
@@ -175,7 +214,7 @@ fn weight(reason: Reason) -> u8 {
         Reason::Refused => 3,
         Reason::Timeout => 2,
         // A fault of our own is no news about the host, but it is more than that one family has no route.
-        Reason::LocalResource => 1,
+        Reason::LocalResource | Reason::ProxyFailed => 1,
         _ => 0,
     }
 }
@@ -184,32 +223,30 @@ fn weight(reason: Reason) -> u8 {
 async fn attempt(
     run: &mut Run,
     connections: &Connections,
-    address: IpAddr,
+    resolver: &Resolver,
+    peer: &Peer,
     share: Duration,
+    waiting: &Waiting,
 ) -> Result<Result<(TcpStream, Place), Failure>, Halt> {
-    let target = SocketAddr::new(address, run.endpoint.port);
-    let source = run.endpoint.module.source_address;
-    let refused = |error| io_error::connecting(address, &error);
-
-    let place = wait_for_place(run, connections, address).await?;
+    let endpoint = run.endpoint.clone();
+    let target = peer.at(endpoint.port);
+    let place = wait_for_place(run, connections, peer).await?;
     let socket = match connections.sockets(Phase::Connect, 1) {
         Ok(socket) => socket,
         Err(failure) => return Ok(Err(failure)),
     };
-    let mut dial = pin!(timeout(share, open(target, source)));
-    let (dialled, place) = match run.within(timeout(DIALLING, dial.as_mut())).await? {
+    let mut dialling = pin!(timeout(share, dial(resolver, &endpoint.module, &target, waiting)));
+    let (dialled, place) = match run.within(timeout(DIALLING, dialling.as_mut())).await? {
         Ok(dialled) => (dialled, Some(place)),
         // It hangs: it dials on without a place, and takes one again if it connects after all.
         Err(_) => {
             drop(place);
-            (run.within(dial).await?, connections.place_now(address))
+            (run.within(dialling).await?, connections.place_now(peer))
         }
     };
     let tcp = match dialled {
-        Err(_) => {
-            return Ok(Err(no_answer(address, share)));
-        }
-        Ok(Err(error)) => return Ok(Err(refused(error))),
+        Err(_) => return Ok(Err(no_answer(run, peer, share, waiting))),
+        Ok(Err(failure)) => return Ok(Err(failure)),
         Ok(Ok(tcp)) => tcp,
     };
     if let Some(place) = place {
@@ -217,27 +254,27 @@ async fn attempt(
     }
     // The address is full by now, and this connection would be one too many: let it go, and wait for a turn.
     drop(tcp);
-    let place = wait_for_place(run, connections, address).await?;
-    let again = run.within(open(target, source)).await?;
-    Ok(again.map(|tcp| (tcp, place.with(socket))).map_err(refused))
+    let place = wait_for_place(run, connections, peer).await?;
+    let again = run.within(dial(resolver, &endpoint.module, &target, waiting)).await?;
+    Ok(again.map(|tcp| (tcp, place.with(socket))))
 }
 
 /// Waits for a place, and leaves the wait out of the probe's clocks.
-async fn wait_for_place(run: &mut Run, connections: &Connections, address: IpAddr) -> Result<Place, Halt> {
-    if let Some(place) = connections.place_now(address) {
+async fn wait_for_place(run: &mut Run, connections: &Connections, peer: &Peer) -> Result<Place, Halt> {
+    if let Some(place) = connections.place_now(peer) {
         return Ok(place);
     }
     let full = || {
-        let detail = format!("other probes kept every connection to {address} that is allowed at once");
+        let detail = format!("other probes kept every connection to {peer} that is allowed at once");
         Halt::Failed(Failure::new(Phase::Connect, Reason::LocalResource, detail))
     };
     if run.is_impatient() {
-        let place = run.within(connections.place(address)).await;
+        let place = run.within(connections.place(peer)).await;
         return place.map_err(|halt| if matches!(halt, Halt::TimedOut) { full() } else { halt })?.ok_or(Halt::Stopped);
     }
     let began = instant();
     let patience = run.endpoint.interval.max(run.endpoint.timeout());
-    let place = run.until_stopped(timeout(patience, connections.place(address))).await?;
+    let place = run.until_stopped(timeout(patience, connections.place(peer))).await?;
     run.leave_out(instant() - began);
     place.map_err(|_| full())?.ok_or(Halt::Stopped)
 }
@@ -246,16 +283,4 @@ async fn wait_for_place(run: &mut Run, connections: &Connections, address: IpAdd
 #[expect(clippy::disallowed_methods, reason = "measures the wait that is left out of the probe's clock")]
 fn instant() -> Instant {
     Instant::now()
-}
-
-/// The one place where a connection to a target is opened.
-#[expect(clippy::disallowed_methods, reason = "the home of the sockets to targets")]
-pub(super) async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    if let Some(source) = source {
-        socket.bind(SocketAddr::new(source, 0))?;
-    }
-    let tcp = socket.connect(target).await?;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::connect::open;
+use super::dial::open;
 use super::run::{Halt, Run};
 use super::stream::Stream;
 use super::{drive, tls};
@@ -56,6 +56,10 @@ pub(super) async fn look(run: &mut Run, failure: Failure) -> Failure {
 /// Whether a server agrees on one of the TLS versions up to `newest`, asked on a connection of its own.
 pub(super) async fn ask(run: &Run, newest: Version) -> Reply {
     let mut aside = run.aside();
+    // It goes straight to the server: not where something stands in between.
+    if run.endpoint.module.proxy.is_some() || run.endpoint.module.proxy_protocol.is_some() {
+        return Reply::Unknown;
+    }
     let Some(address) = run.findings.address else { return Reply::Unknown };
     let target = SocketAddr::new(address, run.endpoint.port);
     match converse(&mut aside, target, newest).await {

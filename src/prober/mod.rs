@@ -4,6 +4,7 @@
 //!
 //! - [`run`]: the clock, the deadlines and what has been found so far.
 //! - [`connect`]: addresses in turn, and how many connections an address may have.
+//! - [`dial`]: one connection, straight or through a proxy.
 //! - [`tls`]: a handshake that sees the certificate whatever its worth.
 //! - [`legacy`]: a second look at a server that is too old for the handshake.
 //! - [`drive`]: does what the protocol's session says.
@@ -12,6 +13,7 @@
 //! A probe that fails is a result like any other; nothing here returns an error to its caller.
 
 mod connect;
+mod dial;
 mod drive;
 mod io_error;
 mod legacy;
@@ -32,7 +34,7 @@ use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::{AddressCount, Outcome, verdict};
 use crate::phase::Phase;
 
-use connect::Connections;
+use connect::{Connections, Peer};
 use run::{Halt, Run};
 use stream::Stream;
 
@@ -111,13 +113,14 @@ impl Prober {
     }
 
     async fn converse(&self, run: &mut Run, allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync)) -> Result<(), Halt> {
-        let mut addresses = self.resolve(run).await?;
-        addresses.retain(|address| allowed(*address));
-        if addresses.is_empty() {
+        let mut peers = self.resolve(run).await?;
+        // A name that only a proxy can look up passes: who asks for it has been tested by its name.
+        peers.retain(|peer| if let Peer::Address(address) = peer { allowed(*address) } else { true });
+        if peers.is_empty() {
             let detail = "the host has no address that may be probed here";
             return Err(Failure::new(Phase::Resolve, Reason::DnsNoAddress, detail).into());
         }
-        let (tcp, _place) = connect::connect(run, &self.connections, &addresses).await?;
+        let (tcp, _place) = connect::connect(run, &self.connections, &self.resolver.load_full(), &peers).await?;
         match Self::talk(run, Stream::Clear(tcp)).await {
             // The connection is closed by now, and its place at the address is free for another look.
             Err(Halt::Failed(failure)) if run.is_too_old() => Err(legacy::look(run, failure).await.into()),
@@ -132,12 +135,15 @@ impl Prober {
         drive::dialogue(run, stream).await
     }
 
-    /// The addresses to try, in order.
-    async fn resolve(&self, run: &mut Run) -> Result<Vec<IpAddr>, Halt> {
+    /// The addresses to try, in order; the name where a proxy looks it up.
+    async fn resolve(&self, run: &mut Run) -> Result<Vec<Peer>, Halt> {
         run.enter(Phase::Resolve);
-        let addresses = self.look_up(run).await?;
+        let peers = match name_for_proxy(&run.endpoint) {
+            Some(name) => vec![Peer::Name(name)],
+            None => self.look_up(run).await?.into_iter().map(Peer::Address).collect(),
+        };
         run.lap(Phase::Resolve);
-        Ok(addresses)
+        Ok(peers)
     }
 
     async fn look_up(&self, run: &mut Run) -> Result<Vec<IpAddr>, Halt> {
@@ -163,9 +169,19 @@ impl Prober {
 /// The sockets of one look-up: for A and AAAA, and for each a second one while the first name server keeps silent.
 const LOOK_UP: u32 = 4;
 
+/// The name that the proxy is to look up, if it does that.
+fn name_for_proxy(endpoint: &Endpoint) -> Option<String> {
+    let resolves = endpoint.module.proxy.as_ref().is_some_and(|proxy| proxy.resolves());
+    match &endpoint.host {
+        ServerName::Dns(name) if resolves && endpoint.address.is_none() => Some(name.clone()),
+        _ => None,
+    }
+}
+
 /// Of the family asked for, and of that of the address we are to connect from.
 fn is_wanted(endpoint: &Endpoint, address: IpAddr) -> bool {
-    let source = endpoint.module.source_address;
+    // Through a proxy it is the proxy that connects.
+    let source = endpoint.module.source_address.filter(|_| endpoint.module.proxy.is_none());
     if source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
         return false;
     }
