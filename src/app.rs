@@ -13,23 +13,36 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::descriptors::Shares;
+use crate::discovery::Discovery;
+use crate::discovery::expand::Expansion;
 use crate::dns::Resolver;
 use crate::door::Door;
+use crate::endpoint::Endpoint;
 use crate::http::{self, Settings, Site};
 use crate::prober::Prober;
 use crate::reload::{Handle, Reload, Reloader};
 use crate::scheduler::Scheduler;
+use crate::search::Search;
 use crate::store::Store;
 
 /// The exporter, ready to run.
 pub struct App {
     store: Arc<Store>,
     prober: Arc<Prober>,
-    scheduler: Scheduler,
+    probing: Probing,
     reloader: Reloader,
     site: Site,
     door: Door,
-    config: Config,
+}
+
+/// What is probed: what is configured, and what DNS makes of it.
+struct Probing {
+    scheduler: Scheduler,
+    discovery: Discovery,
+    store: Arc<Store>,
+    /// The endpoints for which no DNS is needed.
+    configured: Vec<Arc<Endpoint>>,
+    searches: Vec<Search>,
 }
 
 impl App {
@@ -41,16 +54,23 @@ impl App {
 
     /// Wires a configuration to a resolver.
     pub fn with_resolver(config: &Config, path: Option<&Path>, resolver: Resolver) -> Self {
-        let store = Arc::new(Store::default());
-        let prober = Prober::new(resolver, config.max_connections_per_address).with_sockets(Shares::now().probes);
-        let prober = Arc::new(prober);
+        let (store, resolver) = (Arc::new(Store::default()), Arc::new(resolver));
+        let prober = Prober::new(resolver.clone(), config.max_connections_per_address);
+        let prober = Arc::new(prober.with_sockets(Shares::now().probes));
         store.config_loaded(Some(wall_clock()));
         // From the first moment on, nobody may think that the first round is done.
         store.retain(&config.endpoints);
+        store.set_searching(!config.searches.is_empty());
         let (reloader, handle) = Reloader::new(path.map(Path::to_owned), config.clone());
         let site = Site::new(store.clone(), prober.clone(), handle, Settings::of(config));
-        let scheduler = Scheduler::new(prober.clone(), store.clone(), config.max_concurrent_probes);
-        Self { store, prober, scheduler, reloader, site, door: Door::open(), config: config.clone() }
+        let probing = Probing {
+            scheduler: Scheduler::new(prober.clone(), store.clone(), config.max_concurrent_probes),
+            discovery: Discovery::new(resolver),
+            store: store.clone(),
+            configured: config.endpoints.clone(),
+            searches: config.searches.clone(),
+        };
+        Self { store, prober, probing, reloader, site, door: Door::open() }
     }
 
     /// Serves under a path, such as `/mail`.
@@ -84,7 +104,7 @@ impl App {
 
     /// Probes and serves until `stop`; then ends every connection within a bounded time.
     pub async fn run(mut self, listeners: Vec<TcpListener>, stop: CancellationToken) {
-        self.scheduler.apply(&self.config.endpoints);
+        self.probing.search();
         let (site, door) = (Arc::new(self.site), Arc::new(self.door));
         let servers = TaskTracker::new();
         for listener in listeners {
@@ -94,36 +114,60 @@ impl App {
         loop {
             let reload = tokio::select! {
                 reload = self.reloader.next() => reload,
+                found = self.probing.discovery.next() => {
+                    self.probing.apply(found);
+                    continue;
+                }
                 () = stop.cancelled() => break,
             };
             let answer = match &reload.config {
                 Ok(config) => {
-                    self.scheduler.set_max_concurrent_probes(config.max_concurrent_probes);
-                    self.scheduler.apply(&config.endpoints);
+                    self.probing.scheduler.set_max_concurrent_probes(config.max_concurrent_probes);
                     // The name servers may have changed since the start.
-                    self.prober.set_resolver(Resolver::system());
+                    let resolver = Arc::new(Resolver::system());
+                    self.prober.set_resolver(resolver.clone());
+                    self.probing.discovery.set_resolver(resolver);
+                    self.probing.configured.clone_from(&config.endpoints);
+                    self.probing.searches.clone_from(&config.searches);
+                    let count = self.probing.search();
                     self.prober.set_max_connections_per_address(config.max_connections_per_address);
                     site.settings.store(Arc::new(Settings::of(config)));
                     self.reloader.accept(config.clone());
-                    Ok(config.endpoints.len())
+                    Ok(count)
                 }
                 Err(why) => Err(why.clone()),
             };
-            report(&self.store, &reload);
+            report(&self.store, &reload, answer.as_ref().copied().unwrap_or_default());
             reload.done(answer);
         }
-        tokio::join!(self.scheduler.stop(), servers.wait());
+        tokio::join!(self.probing.scheduler.stop(), servers.wait());
+    }
+}
+
+impl Probing {
+    /// Puts the configured endpoints in force, and those that the searches have found so far.
+    fn search(&mut self) -> usize {
+        let found = self.discovery.set(self.searches.clone());
+        self.apply(found)
+    }
+
+    /// Probes what is configured and what was found; returns how many that are.
+    fn apply(&mut self, found: Expansion) -> usize {
+        let endpoints: Vec<Arc<Endpoint>> = self.configured.iter().cloned().chain(found.endpoints).collect();
+        self.scheduler.apply(&endpoints);
+        self.store.set_searching(!found.is_complete);
+        endpoints.len()
     }
 }
 
 /// Tells metrics and log what came of a reload.
-fn report(store: &Store, reload: &Reload) {
+fn report(store: &Store, reload: &Reload, endpoints: usize) {
     match &reload.config {
         Ok(config) => {
             if reload.is_whole {
                 store.config_loaded(Some(wall_clock()));
             }
-            tracing::info!(endpoints = config.endpoints.len(), "configuration loaded");
+            tracing::info!(endpoints, "configuration loaded");
             config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
         Err(why) => {

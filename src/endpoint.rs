@@ -49,6 +49,11 @@ pub const RESERVED_LABELS: &[&str] = &[
     "family",
     "le",
     "quantile",
+    "preference",
+    "problem",
+    "service",
+    "priority",
+    "weight",
 ];
 
 /// One host and port to probe.
@@ -71,6 +76,8 @@ pub struct Endpoint {
     pub pace: Pace,
     /// Which addresses of the host count.
     pub family: Family,
+    /// What DNS said of the host. `None` when nobody asked before the probe: the probe itself does.
+    pub found: Option<Found>,
     /// How it is probed.
     pub module: Arc<Module>,
     /// The file with the certificate that the server ought to show, if the target names one.
@@ -94,6 +101,28 @@ impl Endpoint {
         match self.host {
             ServerName::Ip(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
             _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// [`Self::host_and_port`], with the address where it is the endpoint's own: `mx.example.org:25 at 192.0.2.1`.
+    pub fn title(&self) -> String {
+        match self.address {
+            Some(address) if self.host != ServerName::Ip(address) => format!("{} at {address}", self.host_and_port()),
+            _ => self.host_and_port(),
+        }
+    }
+
+    /// Whether an address is of the family asked for, and of that of the address we are to connect from.
+    pub fn wants(&self, address: IpAddr) -> bool {
+        // Through a proxy it is the proxy that connects.
+        let source = self.module.source_address.filter(|_| self.module.proxy.is_none());
+        if source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
+            return false;
+        }
+        match self.family {
+            Family::Any => true,
+            Family::Ipv4 => address.is_ipv4(),
+            Family::Ipv6 => address.is_ipv6(),
         }
     }
 
@@ -174,6 +203,55 @@ pub enum Family {
     Ipv4,
     /// AAAA records only.
     Ipv6,
+}
+
+/// How many addresses a name had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddressCount {
+    /// A records.
+    pub ipv4: usize,
+    /// AAAA records.
+    pub ipv6: usize,
+}
+
+impl AddressCount {
+    /// The count of these.
+    pub fn of(addresses: &[IpAddr]) -> Self {
+        let count = |family: fn(&IpAddr) -> bool| addresses.iter().filter(|address| family(address)).count();
+        Self { ipv4: count(IpAddr::is_ipv4), ipv6: count(IpAddr::is_ipv6) }
+    }
+}
+
+/// What DNS said of a host whose every address is an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The addresses of the name.
+    pub addresses: AddressCount,
+    /// Why the last question brought nothing. With an address of its own the endpoint goes on with what was found
+    /// before; without one there is nothing to connect to, and this is why.
+    pub fault: Option<NameFault>,
+}
+
+/// Why a name leads to no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameFault {
+    /// The kind.
+    pub kind: NameFaultKind,
+    /// What happened, as a sentence without its full stop.
+    pub detail: String,
+}
+
+/// The ways in which a name leads to no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameFaultKind {
+    /// It exists, without an address of the families wanted.
+    NoAddress,
+    /// It does not exist.
+    NotFound,
+    /// No name server gave an answer that can be used.
+    Failed,
+    /// This machine could not ask.
+    Local,
 }
 
 /// How to probe.

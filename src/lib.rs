@@ -12,12 +12,12 @@
 //! ```text
 //!            main.rs  cli/                the program
 //!               app.rs  reload.rs         wiring, life and death; the configuration again
-//!    http/            scheduler/          who asks, and when
+//!    http/  discovery/  scheduler/        who asks, and when
 //!       export/    store.rs    door/      faces (pure)  |  memory  |  who may come in
 //!               prober/       dns/        the only sockets to targets
 //!               outcome/                  what a probe found, and the verdicts (pure)
 //!               config/                   what is asked of us: a file to values
-//!               endpoint.rs               those values, which cannot be wrong
+//!               endpoint.rs  search.rs    those values, which cannot be wrong
 //!       mail/   hello/   cert/            what the standards say (pure)
 //!       proxy/                            what is said to proxies (pure)
 //!    phase.rs  histogram.rs               plain words and figures
@@ -44,6 +44,7 @@
 //! | when an endpoint is probed | [`scheduler::plan`] |
 //! | what a failure changes about that: retries, another interval, light probes | [`outcome::pace`] |
 //! | what is said to a proxy, and whose fault it is that there is no tunnel | [`proxy`] |
+//! | which endpoints DNS makes of a target, and when it is asked again | [`discovery`] |
 //! | a key of the configuration, and its errors | [`config`] |
 //! | a route | [`http`] |
 //! | the status pages | [`export::html`] |
@@ -72,6 +73,7 @@ pub mod cert;
 pub mod cli;
 pub mod config;
 pub mod descriptors;
+pub mod discovery;
 pub mod dns;
 pub mod door;
 pub mod endpoint;
@@ -87,4 +89,5 @@ pub mod process;
 pub mod proxy;
 pub mod reload;
 pub mod scheduler;
+pub mod search;
 pub mod store;

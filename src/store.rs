@@ -5,7 +5,7 @@
 //! ends meanwhile replaces the value and waits for nobody.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -158,18 +158,20 @@ pub struct Exporter {
 }
 
 /// Everything at one moment, in the order of target, host, port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Each endpoint.
     pub endpoints: Vec<Arc<History>>,
     /// The exporter.
     pub exporter: Exporter,
+    /// Not all endpoints are known yet: DNS has not answered every question.
+    pub searching: bool,
 }
 
 impl Snapshot {
-    /// Whether each endpoint has been probed at least once.
+    /// Whether all endpoints are known and each has been probed at least once.
     pub fn first_round_is_done(&self) -> bool {
-        self.endpoints.iter().all(|history| history.latest.is_some())
+        !self.searching && self.endpoints.iter().all(|history| history.latest.is_some())
     }
 }
 
@@ -187,6 +189,7 @@ struct Slots {
 #[derive(Default)]
 pub struct Store {
     slots: ArcSwap<Slots>,
+    searching: AtomicBool,
     in_flight: AtomicUsize,
     own: Mutex<Exporter>,
 }
@@ -207,6 +210,11 @@ impl Store {
         let slots: Vec<(EndpointId, Slot)> = in_order.iter().map(|endpoint| (endpoint.id(), slot(endpoint))).collect();
         let ordered = slots.iter().map(|(_, slot)| slot.clone()).collect();
         self.slots.store(Arc::new(Slots { by_id: slots.into_iter().collect(), ordered }));
+    }
+
+    /// Whether further endpoints may yet be found.
+    pub fn set_searching(&self, searching: bool) {
+        self.searching.store(searching, Ordering::Release);
     }
 
     /// Remembers an outcome, and gives it back to be shown; one of an endpoint that is no longer wanted is not kept.
@@ -254,11 +262,13 @@ impl Store {
 
     /// Everything now.
     pub fn snapshot(&self) -> Snapshot {
+        // Read first: whoever sees the end of a search sees what was found.
+        let searching = self.searching.load(Ordering::Acquire);
         let endpoints: Vec<Arc<History>> = self.slots.load().ordered.iter().map(|slot| slot.load_full()).collect();
         let mut exporter = self.own().clone();
         exporter.endpoints = endpoints.len();
         exporter.in_flight = self.in_flight.load(Ordering::Relaxed);
-        Snapshot { endpoints, exporter }
+        Snapshot { endpoints, exporter, searching }
     }
 
     /// Held for a few instructions only.

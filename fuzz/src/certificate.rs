@@ -13,7 +13,7 @@ use mail_endpoint_exporter::export::text::Style;
 use mail_endpoint_exporter::export::{blackbox, html, json, openmetrics, prometheus, text};
 use mail_endpoint_exporter::outcome::port_state::port_states;
 use mail_endpoint_exporter::outcome::{CertificateFacts, Findings, Outcome, verdict};
-use mail_endpoint_exporter::store::{Exporter, History, Snapshot};
+use mail_endpoint_exporter::store::{History, Snapshot};
 use rustls::pki_types::CertificateDer;
 
 use super::assert_clean;
@@ -73,7 +73,7 @@ fn show(outcome: Outcome, now: SystemTime) {
     let id = outcome.endpoint.id().to_string();
     let families = blackbox::openmetrics(&outcome) + &prometheus::outcomes_openmetrics(vec![outcome.clone()]);
     assert!(openmetrics::to_text_0_0_4(&families).lines().all(|line| line.starts_with("# ") || line.contains(' ')));
-    let snapshot = Snapshot { endpoints: vec![History::from(outcome).into()], exporter: Exporter::default() };
+    let snapshot = Snapshot { endpoints: vec![History::from(outcome).into()], ..Snapshot::default() };
     prometheus::write(&snapshot, Histograms::Both, prometheus::Exposition::Protobuf, &mut drop);
     html::list(&snapshot, &html::Query::default(), now);
     assert!(html::endpoint(&snapshot, &id, "http://localhost", now).is_some());

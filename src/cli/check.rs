@@ -1,5 +1,6 @@
 //! `check`: is the configuration good?
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -22,10 +23,18 @@ pub(super) fn run(options: &Options) -> ExitCode {
     for warning in config.warnings.iter().chain(door.warnings()) {
         complain(&format!("warning: {warning}"));
     }
-    let hosts: std::collections::BTreeSet<_> = config.endpoints.iter().map(|endpoint| &endpoint.host).collect();
+    let all = config.hosts();
+    let hosts: BTreeSet<&String> = all.iter().map(|(host, _)| host).collect();
     let (count, hosts) = (config.endpoints.len(), hosts.len());
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let path = options.config.path.display();
-    say(&format!("{path}: ok, {} of {}\n", many(count, "endpoint"), many(hosts, "host")));
+    let searches = match config.searches.len() {
+        0 => String::new(),
+        some => format!(
+            ", and all that DNS names for {}",
+            if some == 1 { "one target port".to_owned() } else { format!("{some} target ports") }
+        ),
+    };
+    say(&format!("{path}: ok, {} of {}{searches}\n", many(count, "endpoint"), many(hosts, "host")));
     ExitCode::SUCCESS
 }

@@ -14,6 +14,7 @@ use super::{USAGE, complain, load, runtime, say};
 use crate::cert::name::ServerName;
 use crate::cert::roots::Roots;
 use crate::config::{Config, Shard, adhoc, by_port};
+use crate::discovery::Discovery;
 use crate::dns::Resolver;
 use crate::endpoint::{Endpoint, Module};
 use crate::export::text::Style;
@@ -21,6 +22,7 @@ use crate::export::{json, openmetrics, prometheus, text};
 use crate::outcome::Outcome;
 use crate::outcome::port_state::{PortState, port_states};
 use crate::prober::Prober;
+use crate::search::Search;
 
 /// The ports of a host named without one.
 const PORTS: [u16; 4] = [25, 465, 587, 2525];
@@ -52,6 +54,9 @@ pub(super) struct Options {
     /// The name to ask for (SNI) and to verify, instead of the host
     #[arg(long = "server-name", value_name = "NAME", value_parser = ServerName::parse)]
     server_name: Option<ServerName>,
+    /// Which addresses of a host: the first that connects, or each on its own
+    #[arg(long, value_name = "WHICH", default_value = "first")]
+    addresses: Addresses,
     /// Add the dialogue (text and json)
     #[arg(long)]
     transcript: bool,
@@ -62,6 +67,12 @@ enum Output {
     Text,
     Json,
     Prometheus,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Addresses {
+    First,
+    All,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -77,8 +88,17 @@ pub(super) fn run(options: &Options) -> ExitCode {
     };
     let Some(config) = config else { return ExitCode::from(USAGE) };
     let outcomes = endpoints(options, &config).and_then(|endpoints| {
-        let prober = Arc::new(Prober::new(Resolver::system(), config.max_connections_per_address));
-        runtime().map(|runtime| runtime.block_on(probe_all(prober, endpoints)))
+        let resolver = Arc::new(Resolver::system());
+        let prober = Arc::new(Prober::new(resolver.clone(), config.max_connections_per_address));
+        runtime().map(|runtime| {
+            runtime.block_on(async {
+                let endpoints = match options.addresses {
+                    Addresses::First => endpoints,
+                    Addresses::All => every_address(resolver, endpoints).await,
+                };
+                probe_all(prober, endpoints).await
+            })
+        })
     });
     match outcomes {
         Ok(outcomes) => {
@@ -134,6 +154,11 @@ fn module(options: &Options, config: &Config, port: u16, roots: Option<&Arc<Root
     module.server_name = options.server_name.clone().or(module.server_name);
     module.roots = roots.unwrap_or(&module.roots).clone();
     Ok(Arc::new(module))
+}
+
+/// Each address of their hosts in the place of each endpoint.
+async fn every_address(resolver: Arc<Resolver>, endpoints: Vec<Arc<Endpoint>>) -> Vec<Arc<Endpoint>> {
+    Discovery::once(resolver, endpoints.into_iter().map(Search::Host).collect()).await.endpoints
 }
 
 async fn probe_all(prober: Arc<Prober>, endpoints: Vec<Arc<Endpoint>>) -> Vec<Outcome> {

@@ -36,6 +36,7 @@ pub fn endpoint(host: &ServerName, port: u16, module: Arc<Module>) -> Endpoint {
         interval: DEFAULT_INTERVAL,
         pace: Pace::default(),
         family: Family::Any,
+        found: None,
         module,
         certificate_file: None,
     }

@@ -26,6 +26,7 @@ mod values;
 mod watch;
 pub mod web;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use crate::cert::roots::Roots;
 use crate::endpoint::{Endpoint, Pace};
 use crate::mail::smtp::command::EhloName;
+use crate::search::Search;
 
 use certificate_file::CertificateFiles;
 use file::Node;
@@ -85,8 +87,10 @@ impl Histograms {
 /// A whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What is probed.
+    /// What is probed, as far as no DNS is needed to know it.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// The targets of which DNS says what their endpoints are.
+    pub searches: Vec<Search>,
     /// What targets and the command line can name.
     pub modules: Modules,
     /// The most probes at once.
@@ -114,6 +118,7 @@ impl Config {
         let ehlo = hostname::qualified();
         Self {
             endpoints: Vec::new(),
+            searches: Vec::new(),
             modules: Modules::built_in(&Arc::new(roots), ehlo.as_ref()),
             max_concurrent_probes: DEFAULT_CONCURRENT_PROBES,
             max_connections_per_address: DEFAULT_CONNECTIONS_PER_ADDRESS,
@@ -124,6 +129,12 @@ impl Config {
             text: Arc::default(),
             shard: Shard::WHOLE,
         }
+    }
+
+    /// The hosts and ports that it names.
+    pub fn hosts(&self) -> HashSet<(String, u16)> {
+        let found = self.searches.iter().filter_map(Search::host_and_port);
+        self.endpoints.iter().map(|endpoint| (endpoint.host.to_string(), endpoint.port)).chain(found).collect()
     }
 
     /// Loads a file and all that it names.
@@ -152,7 +163,8 @@ impl Config {
     fn finish(mut source: Source, root: &Node, shard: Shard) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut config = read(&mut source, root, &mut problems);
-        config.endpoints.retain(|endpoint| shard.holds(endpoint));
+        config.endpoints.retain(|endpoint| shard.holds(endpoint.host_hash()));
+        config.searches.retain(|search| shard.holds(search.host_hash()));
         config.shard = shard;
         problems.splice(0..0, source.problems);
         if problems.is_empty() { Ok(config) } else { Err(problems) }
@@ -198,10 +210,11 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
     entries.finish(source);
     let mut files = std::mem::take(&mut source.used);
     files.append(&mut targets.used);
-    let endpoints = targets.endpoints;
-    warnings.extend(remarks(&endpoints));
+    let (endpoints, searches) = (targets.endpoints, targets.searches);
+    warnings.extend(remarks(&endpoints, &searches));
     Config {
         endpoints,
+        searches,
         modules,
         max_concurrent_probes,
         max_connections_per_address,
@@ -214,13 +227,14 @@ fn read(source: &mut Source, root: &Node, problems: &mut Vec<Problem>) -> Config
     }
 }
 
-fn remarks(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
+fn remarks(endpoints: &[Arc<Endpoint>], searches: &[Search]) -> Vec<String> {
     let mut remarks = Vec::new();
-    if endpoints.is_empty() {
+    if endpoints.is_empty() && searches.is_empty() {
         remarks.push("no target is configured: nothing is probed".to_owned());
     }
     let fastest = |endpoint: &Endpoint| endpoint.pace.when_failing.unwrap_or(endpoint.interval).min(endpoint.interval);
-    let hasty = endpoints.iter().filter(|endpoint| fastest(endpoint) < POLITE_INTERVAL).count();
+    let all = endpoints.iter().map(|endpoint| &**endpoint).chain(searches.iter().map(Search::blueprint));
+    let hasty = all.filter(|endpoint| fastest(endpoint) < POLITE_INTERVAL).count();
     if hasty > 0 {
         remarks.push(format!(
             "{hasty} endpoints are probed more often than every 10s: do that only to servers of your own"

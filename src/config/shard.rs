@@ -1,7 +1,5 @@
 //! One share of the targets, for several exporters that divide them.
 
-use crate::endpoint::Endpoint;
-
 /// The share `index` of `count`. All ports of a host are in the same share, so that the verdict on a port
 /// still sees the others of its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +20,9 @@ impl Shard {
         (shard.index < shard.count).then_some(shard).ok_or_else(wrong)
     }
 
-    /// Whether an endpoint belongs to it.
-    pub fn holds(self, endpoint: &Endpoint) -> bool {
-        endpoint.host_hash().checked_rem(self.count) == Some(self.index)
+    /// Whether a host belongs to it, by the number that all its endpoints share.
+    pub fn holds(self, host_hash: u64) -> bool {
+        host_hash.checked_rem(self.count) == Some(self.index)
     }
 }
 

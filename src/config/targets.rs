@@ -13,6 +13,7 @@ use super::values::{duration, number, port, text, word};
 use crate::cert::name::ServerName;
 use crate::cert::on_file::CertificateFile;
 use crate::endpoint::{Endpoint, EndpointId, Family, Pace, RESERVED_LABELS};
+use crate::search::Search;
 
 /// The shortest and the longest interval.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
@@ -26,6 +27,7 @@ pub(super) struct Targets<'a> {
     /// The files named in target files that were read.
     pub used: Vec<PathBuf>,
     certificates: CertificateFiles,
+    pub searches: Vec<Search>,
     seen: HashSet<EndpointId>,
 }
 
@@ -49,6 +51,16 @@ pub(super) fn pace(source: &mut Source, entries: &mut Entries<'_>, base: Pace) -
     }
 }
 
+/// Which addresses of a host are probed.
+#[derive(Clone, Copy, Default)]
+enum Addresses {
+    /// The first that connects.
+    #[default]
+    First,
+    /// Each, as an endpoint of its own.
+    All,
+}
+
 /// What the ports of a target have in common.
 struct Common {
     target: String,
@@ -57,13 +69,15 @@ struct Common {
     interval: Duration,
     pace: Pace,
     family: Family,
+    addresses: Addresses,
     module: Option<String>,
     certificate_file: Option<Arc<CertificateFile>>,
 }
 
 impl<'a> Targets<'a> {
     pub(super) fn new(modules: &'a Modules, interval: Duration, pace: Pace, certificates: CertificateFiles) -> Self {
-        Self { modules, interval, pace, endpoints: Vec::new(), used: Vec::new(), certificates, seen: HashSet::new() }
+        let (endpoints, searches) = (Vec::new(), Vec::new());
+        Self { modules, interval, pace, endpoints, searches, used: Vec::new(), certificates, seen: HashSet::new() }
     }
 
     /// A list of targets; an entry with a `targets` key of its own is one of Prometheus' file_sd groups.
@@ -85,8 +99,8 @@ impl<'a> Targets<'a> {
         let own_interval = entries.read(source, "interval", interval);
         let pace = pace(source, &mut entries, self.pace);
         let module = entries.read(source, "module", |node| self.module_name(&text(node)?));
-        // The only value so far; every address of a name comes as `all`.
-        let _ = entries.read(source, "addresses", word(&[("first", ())]));
+        let choices = [("first", Addresses::First), ("all", Addresses::All)];
+        let addresses = entries.read(source, "addresses", word(&choices)).unwrap_or_default();
         let families = [("any", Family::Any), ("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
         let family = entries.read(source, "family", word(&families)).unwrap_or_default();
         let labels = entries.get("labels").map(|(node, at)| labels(source, node, at)).unwrap_or_default();
@@ -99,7 +113,7 @@ impl<'a> Targets<'a> {
         let (Some(host), Some((ports, ports_at))) = (host, ports) else { return };
         let target = name.unwrap_or_else(|| host.to_string());
         let interval = own_interval.unwrap_or(self.interval);
-        let common = Common { target, host, labels, interval, pace, family, module, certificate_file };
+        let common = Common { target, host, labels, interval, pace, family, addresses, module, certificate_file };
         let ports_list = list(source, ports, &ports_at);
         if ports_list.is_empty() {
             source.problem(&ports_at, "no port is named: write `ports: [25, 465, 587]`");
@@ -139,11 +153,15 @@ impl<'a> Targets<'a> {
             interval: common.interval,
             pace: common.pace,
             family: common.family,
+            found: None,
             module: module.clone(),
             certificate_file: common.certificate_file.clone(),
         };
         if self.seen.insert(endpoint.id()) {
-            self.endpoints.push(Arc::new(endpoint));
+            match common.addresses {
+                Addresses::First => self.endpoints.push(Arc::new(endpoint)),
+                Addresses::All => self.searches.push(Search::Host(Arc::new(endpoint))),
+            }
         } else {
             let what = endpoint.host_and_port();
             source.problem(
@@ -187,6 +205,7 @@ impl<'a> Targets<'a> {
                         interval: self.interval,
                         pace: self.pace,
                         family: Family::Any,
+                        addresses: Addresses::First,
                         module: None,
                         certificate_file: None,
                     };

@@ -1,7 +1,9 @@
 //! Names to addresses, with all that later questions need: the TTL, and whether DNSSEC vouches for it.
 //!
 //! Answers are never cached here: a probe measures how long the name took, each time. Which of the
-//! addresses is probed is not decided here either.
+//! addresses is probed is not decided here either. [`records`] has the questions of those who ask before the probe.
+
+pub mod records;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -13,6 +15,8 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
+
+use crate::endpoint::{NameFault, NameFaultKind};
 
 /// The addresses of a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,19 @@ pub enum DnsFault {
     Local(String),
     /// No name server gave an answer that can be used.
     Failed(String),
+}
+
+impl DnsFault {
+    /// The fault of this name, in words.
+    pub fn of(self, name: &str) -> NameFault {
+        let (kind, detail) = match self {
+            Self::NotFound => (NameFaultKind::NotFound, format!("DNS knows no {name} (NXDOMAIN)")),
+            Self::NoAddress => (NameFaultKind::NoAddress, format!("{name} has no address of the families probed")),
+            Self::Local(why) => (NameFaultKind::Local, format!("this machine could not ask for {name}: {why}")),
+            Self::Failed(why) => (NameFaultKind::Failed, format!("the address of {name} could not be found: {why}")),
+        };
+        NameFault { kind, detail }
+    }
 }
 
 /// Where answers come from.
@@ -117,10 +134,9 @@ async fn look_up(resolver: &TokioResolver, name: &str, as_written: bool) -> Resu
     let hosts = found.iter().filter(|address| !address.is_unspecified());
     let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = hosts.partition(IpAddr::is_ipv6);
     let lookup = found.as_lookup();
-    let ttl = lookup.answers().iter().map(|record| record.ttl).min();
     let answer = Answer {
         addresses: v6.into_iter().chain(v4).collect(),
-        ttl: ttl.map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into())),
+        ttl: records::least_ttl(lookup),
         authentic: lookup.message().metadata.authentic_data,
     };
     if answer.addresses.is_empty() { Err(DnsFault::NoAddress) } else { Ok(answer) }

@@ -229,7 +229,7 @@ impl<'a> View<'a> {
             target: &endpoint.target,
             host: endpoint.host.to_string(),
             port: endpoint.port,
-            address: None,
+            address: endpoint.address.map(|address| address.to_string()),
             module: &endpoint.module.name,
             protocol: endpoint.module.protocol.as_str(),
             security: endpoint.module.security.as_str(),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::time::unix_seconds;
@@ -14,6 +15,7 @@ use super::wire::protobuf::Messages;
 use super::wire::{Head, Kind, Labels, Number, Series, Sink};
 use crate::cert::facts::Facts as CertificateFacts;
 use crate::config::Histograms;
+use crate::endpoint::AddressCount;
 use crate::histogram::Histogram;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::registry;
@@ -22,7 +24,7 @@ use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_state::{PortState, port_states};
 use crate::outcome::siblings::matches_siblings;
 use crate::outcome::{Findings, Outcome, pace, phase_of};
-use crate::store::{Exporter, History, Skip, Snapshot};
+use crate::store::{History, Skip, Snapshot};
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ fn in_text(histograms: Histograms) -> Histograms {
 /// The families of single outcomes alone, without the exporter's own, as OpenMetrics 1.0 text.
 pub fn outcomes_openmetrics(outcomes: Vec<Outcome>) -> String {
     let endpoints = outcomes.into_iter().map(|outcome| Arc::new(History::from(outcome))).collect();
-    let snapshot = Snapshot { endpoints, exporter: Exporter::default() };
+    let snapshot = Snapshot { endpoints, ..Snapshot::default() };
     let mut out = Vec::new();
     page(&snapshot, Histograms::None, false, &mut Lines::new(true, &mut |piece| out.extend(piece)));
     // Made of text alone.
@@ -68,6 +70,14 @@ fn page(snapshot: &Snapshot, histograms: Histograms, own: bool, sink: &mut dyn S
             let mut samples = Samples { sink: &mut *sink, identity: &view.labels, histograms };
             // Writing to memory cannot fail.
             let _ = (family.write)(view, &mut samples);
+        }
+    }
+    let groups = groups(&views, sink);
+    for family in GROUP_FAMILIES {
+        sink.begin(&family.head);
+        for group in &groups {
+            let mut samples = Samples { sink: &mut *sink, identity: &group.labels, histograms };
+            let _ = (family.write)(group, &mut samples);
         }
     }
     for family in OWN_FAMILIES.iter().filter(|family| own && family.is_shown(histograms)) {
@@ -94,7 +104,7 @@ fn views(snapshot: &Snapshot, sink: &dyn Sink) -> Vec<View> {
     let view = |history: &Arc<History>| {
         let verdict = history.latest.as_ref().and_then(|_| verdicts.next());
         View {
-            labels: identity(history, sink),
+            labels: identity(history, history.endpoint.address, sink),
             history: history.clone(),
             port_state: verdict.map(|(state, _)| state),
             matches_siblings: verdict.and_then(|(_, matches)| matches),
@@ -103,10 +113,45 @@ fn views(snapshot: &Snapshot, sink: &dyn Sink) -> Vec<View> {
     snapshot.endpoints.iter().map(view).collect()
 }
 
-fn identity(history: &History, sink: &dyn Sink) -> Vec<u8> {
+/// All endpoints of one host and port of a target: one, or one for each address.
+struct Group {
+    labels: Vec<u8>,
+    /// `None` where no name was looked up.
+    dns: Option<AddressCount>,
+    dns_failure: Option<Reason>,
+    /// The endpoints with an address of their own.
+    addresses: usize,
+    /// Those of them that are well; `None` while none has been probed.
+    up: Option<usize>,
+}
+
+/// Endpoints of a group stand one behind the other.
+fn groups(views: &[View], sink: &dyn Sink) -> Vec<Group> {
+    let same = |one: &View, other: &View| {
+        let (one, other) = (&one.history.endpoint, &other.history.endpoint);
+        one.port == other.port && one.host == other.host && one.target == other.target
+    };
+    views.chunk_by(same).filter_map(|views| group(views, sink)).collect()
+}
+
+fn group(views: &[View], sink: &dyn Sink) -> Option<Group> {
+    let own: Vec<&View> = views.iter().filter(|view| view.history.endpoint.address.is_some()).collect();
+    let probed = || own.iter().filter_map(|view| view.outcome());
+    let first = views.first()?;
+    let found = first.history.endpoint.found.as_ref();
+    Some(Group {
+        labels: identity(&first.history, None, sink),
+        dns: found.map(|found| found.addresses).or_else(|| first.findings()?.dns),
+        dns_failure: found.and_then(|found| found.fault.as_ref()).map(|fault| fault.kind.into()),
+        addresses: own.len(),
+        up: probed().next().map(|_| probed().filter(|outcome| outcome.success()).count()),
+    })
+}
+
+fn identity(history: &History, address: Option<IpAddr>, sink: &dyn Sink) -> Vec<u8> {
     let endpoint = &history.endpoint;
     let (host, port) = (endpoint.host.to_string(), endpoint.port.to_string());
-    let address = endpoint.address.map(|address| address.to_string());
+    let address = address.map(|address| address.to_string());
     let mut labels = vec![("target", endpoint.target.as_str()), ("host", &host), ("port", &port)];
     labels.extend(address.as_deref().map(|address| ("address", address)));
     labels.extend(endpoint.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -348,12 +393,25 @@ const ENDPOINT_FAMILIES: &[Family<View>] = families! {
             let file = view.history.endpoint.certificate_file().and_then(|file| file.facts());
             out.maybe(file.and_then(|facts| facts.not_after).map(|seconds| seconds as f64))
         };
+};
+
+/// The families of a host and port, whatever the number of its addresses.
+const GROUP_FAMILIES: &[Family<Group>] = families! {
     "mail_dns_addresses" Gauge "How many addresses the name had.":
-        |view, out| {
-            let Some(dns) = view.findings().and_then(|findings| findings.dns) else { return Ok(()) };
+        |group, out| {
+            let Some(dns) = group.dns else { return Ok(()) };
             out.gauge(&[("family", "ipv4")], dns.ipv4 as f64)?;
             out.gauge(&[("family", "ipv6")], dns.ipv6 as f64)
         };
+    "mail_dns_failure_info" Gauge "Why the last question to DNS brought no address; while no name server answers, those found before are still probed.":
+        |group, out| {
+            let Some(reason) = group.dns_failure else { return Ok(()) };
+            out.gauge(&[("reason", reason.as_str())], 1.0)
+        };
+    "mail_target_addresses_total" Gauge "Addresses of the host that are probed, each as an endpoint of its own.":
+        |group, out| out.maybe((group.addresses > 0).then_some(group.addresses as f64));
+    "mail_target_addresses_up" Gauge "Those whose last probe met every expectation.":
+        |group, out| out.maybe(group.up.map(|up| up as f64));
 };
 
 const OWN_FAMILIES: &[Family<Snapshot>] = families! {
@@ -392,8 +450,9 @@ const OWN_FAMILIES: &[Family<Snapshot>] = families! {
 
 /// The names of all families, for tests and documentation.
 pub fn family_names() -> impl Iterator<Item = &'static str> {
+    let groups = GROUP_FAMILIES.iter().map(|family| family.head.name);
     let own = OWN_FAMILIES.iter().map(|family| family.head.name);
-    ENDPOINT_FAMILIES.iter().map(|family| family.head.name).chain(own)
+    ENDPOINT_FAMILIES.iter().map(|family| family.head.name).chain(groups).chain(own)
 }
 
 /// Without repetition: several unknown names are one `other`.

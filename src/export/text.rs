@@ -105,7 +105,7 @@ fn row(outcome: &Outcome, state: PortState) -> [String; 6] {
     };
     [
         endpoint.target.clone(),
-        endpoint.host_and_port(),
+        endpoint.title(),
         state.as_str().to_owned(),
         findings.tls.as_ref().map_or("-", |tls| tls.version.as_str()).to_owned(),
         certificate.map_or("-".to_owned(), |certificate| days(certificate, now(outcome))),
@@ -187,7 +187,7 @@ impl Page {
     fn head(&mut self, outcome: &Outcome) {
         let (endpoint, style) = (&outcome.endpoint, self.style);
         let verdict = if outcome.success() { style.ink(Ink::Good, "ok") } else { style.ink(Ink::Bad, "FAILED") };
-        let title = style.ink(Ink::Bold, &endpoint.host_and_port());
+        let title = style.ink(Ink::Bold, &endpoint.title());
         let how = format!("module {}, security {}", endpoint.module.name, endpoint.module.security.as_str());
         let took = short(outcome.findings.duration);
         let _ = writeln!(

@@ -122,7 +122,7 @@ impl Settings {
             histograms: config.histograms,
             modules: config.modules.clone(),
             probe_rules: config.probe_rules.clone(),
-            hosts: config.endpoints.iter().map(|endpoint| (endpoint.host.to_string(), endpoint.port)).collect(),
+            hosts: config.hosts(),
         }
     }
 }

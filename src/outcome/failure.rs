@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::cert::verdict::{Finding, Invalid};
+use crate::endpoint::{NameFault, NameFaultKind};
 use crate::mail::Printable;
 use crate::mail::smtp::reply::Reply;
 use crate::mail::smtp::session::Fault;
@@ -163,6 +164,17 @@ impl From<Invalid> for Reason {
     }
 }
 
+impl From<NameFaultKind> for Reason {
+    fn from(kind: NameFaultKind) -> Self {
+        match kind {
+            NameFaultKind::NotFound => Self::DnsNotFound,
+            NameFaultKind::NoAddress => Self::DnsNoAddress,
+            NameFaultKind::Failed => Self::DnsFailed,
+            NameFaultKind::Local => Self::LocalResource,
+        }
+    }
+}
+
 /// Where and why a probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -194,6 +206,11 @@ impl Failure {
             enhanced_code: reply.enhanced_code(),
             detail: format!("the server answered {:03} {text}", reply.code).trim_end().to_owned(),
         }
+    }
+
+    /// A name that leads to no address.
+    pub fn of_name(fault: &NameFault) -> Self {
+        Self::new(Phase::Resolve, fault.kind.into(), fault.detail.clone())
     }
 
     /// A certificate that is not valid, with every reason.

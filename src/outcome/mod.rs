@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use crate::cert::chain::Chain;
 use crate::cert::facts::Certificate;
 use crate::cert::verdict::Finding;
+pub use crate::endpoint::AddressCount;
 use crate::endpoint::{Endpoint, TlsVersion};
 use crate::mail::smtp::session::{Facts as SmtpFacts, Step};
 use crate::phase::Phase;
@@ -122,15 +123,6 @@ impl Findings {
     pub fn reached(&self, phase: Phase) -> bool {
         self.phases.iter().any(|(reached, _)| *reached == phase)
     }
-}
-
-/// How many addresses a name had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressCount {
-    /// A records.
-    pub ipv4: usize,
-    /// AAAA records.
-    pub ipv6: usize,
 }
 
 /// What a handshake agreed on.

@@ -49,7 +49,12 @@ fn meaning(port: u16, state: PortState) -> Option<String> {
 
 /// Whether no other port of the host was probed.
 fn is_alone(endpoint: &Endpoint, all: &[(&Outcome, PortState)]) -> bool {
-    !all.iter().any(|(other, _)| other.endpoint.host == endpoint.host && other.endpoint.port != endpoint.port)
+    !all.iter().any(|(other, _)| is_same_place(&other.endpoint, endpoint) && other.endpoint.port != endpoint.port)
+}
+
+/// Whether two endpoints are ports of the same host, at the same address if they have one of their own.
+fn is_same_place(one: &Endpoint, other: &Endpoint) -> bool {
+    one.host == other.host && one.address == other.address
 }
 
 /// The best other port of the host: one that works before one that is merely open, one that needs nothing changed but
@@ -59,7 +64,7 @@ fn alternative<'a>(endpoint: &Endpoint, all: &[(&'a Outcome, PortState)]) -> Opt
     all.iter()
         .filter(|(_, state)| *state == PortState::Open)
         .map(|(other, _)| *other)
-        .filter(|other| other.endpoint.host == endpoint.host)
+        .filter(|other| is_same_place(&other.endpoint, endpoint))
         .filter(|other| other.endpoint.port != endpoint.port && other.endpoint.port != RELAY)
         .min_by_key(|other| {
             let port = other.endpoint.port;

@@ -5,6 +5,7 @@
 //! from theirs. Many endpoints together can.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use super::Outcome;
 use super::failure::Reason;
@@ -76,24 +77,33 @@ fn reach(outcome: &Outcome) -> Reach {
 pub fn port_states(outcomes: &[&Outcome]) -> Vec<PortState> {
     let tried: Vec<Tried<'_>> = outcomes
         .iter()
-        .map(|outcome| Tried { host: &outcome.endpoint.host, port: outcome.endpoint.port, reach: reach(outcome) })
+        .map(|outcome| Tried {
+            host: &outcome.endpoint.host,
+            place: (&outcome.endpoint.host, outcome.endpoint.address),
+            port: outcome.endpoint.port,
+            reach: reach(outcome),
+        })
         .collect();
     let survey = Survey::of(&tried);
     tried.iter().map(|one| survey.state(one)).collect()
 }
 
+/// A host, and the address where it is the endpoint's own: one address may be dead while another lives.
+type Place<'a> = (&'a ServerName, Option<IpAddr>);
+
 struct Tried<'a> {
     host: &'a ServerName,
+    place: Place<'a>,
     port: u16,
     reach: Reach,
 }
 
 /// What is known of all hosts and ports together.
 struct Survey<'a> {
-    /// Host and port of all that are open.
-    open: HashSet<(&'a ServerName, u16)>,
-    /// How many ports of a host are open.
-    open_ports: HashMap<&'a ServerName, usize>,
+    /// Place and port of all that are open.
+    open: HashSet<(Place<'a>, u16)>,
+    /// How many ports of a place are open.
+    open_ports: HashMap<Place<'a>, usize>,
     /// The ports that our own network blocks.
     blocked: HashSet<u16>,
 }
@@ -101,10 +111,10 @@ struct Survey<'a> {
 impl<'a> Survey<'a> {
     fn of(tried: &[Tried<'a>]) -> Self {
         let open: HashSet<_> =
-            tried.iter().filter(|one| one.reach == Reach::Open).map(|one| (one.host, one.port)).collect();
+            tried.iter().filter(|one| one.reach == Reach::Open).map(|one| (one.place, one.port)).collect();
         let mut open_ports = HashMap::<_, usize>::new();
-        for (host, _) in &open {
-            let count = open_ports.entry(*host).or_default();
+        for (place, _) in &open {
+            let count = open_ports.entry(*place).or_default();
             *count = count.saturating_add(1);
         }
         let mut by_port: HashMap<u16, Vec<&Tried<'a>>> = HashMap::new();
@@ -127,18 +137,19 @@ impl<'a> Survey<'a> {
     }
 
     fn open_elsewhere(&self, one: &Tried<'a>) -> bool {
-        let here = usize::from(self.open.contains(&(one.host, one.port)));
-        self.open_ports.get(one.host).copied().unwrap_or(0) > here
+        let here = usize::from(self.open.contains(&(one.place, one.port)));
+        self.open_ports.get(&one.place).copied().unwrap_or(0) > here
     }
 }
 
-/// At least two hosts, none of them open here, at least one open elsewhere.
-fn is_blocked(on_port: &[&Tried<'_>], open_ports: &HashMap<&ServerName, usize>) -> bool {
+/// At least two hosts, none of them open here, at least one open elsewhere. Two addresses of one host are one host:
+/// that both are silent says more about the host than about us.
+fn is_blocked(on_port: &[&Tried<'_>], open_ports: &HashMap<Place<'_>, usize>) -> bool {
     let known = || on_port.iter().filter(|one| one.reach != Reach::Unknown);
     let hosts: HashSet<_> = known().map(|one| one.host).collect();
     hosts.len() >= 2
         && known().all(|one| one.reach != Reach::Open)
-        && hosts.iter().any(|host| open_ports.contains_key(*host))
+        && known().any(|one| open_ports.contains_key(&one.place))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cert::name::ServerName;
 use crate::dns::{DnsFault, Resolver};
-use crate::endpoint::{Endpoint, Family, Security};
+use crate::endpoint::{Endpoint, Security};
 use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::{AddressCount, Outcome, verdict};
 use crate::phase::Phase;
@@ -46,9 +46,9 @@ pub struct Prober {
 
 impl Prober {
     /// A prober that keeps to so many connections an address.
-    pub fn new(resolver: Resolver, max_connections_per_address: usize) -> Self {
+    pub fn new(resolver: impl Into<Arc<Resolver>>, max_connections_per_address: usize) -> Self {
         tls::warm_up();
-        Self { resolver: ArcSwap::from_pointee(resolver), connections: Connections::new(max_connections_per_address) }
+        Self { resolver: ArcSwap::from(resolver.into()), connections: Connections::new(max_connections_per_address) }
     }
 
     /// At most so many sockets are open at once, those to name servers too.
@@ -59,8 +59,8 @@ impl Prober {
     }
 
     /// From now on names are looked up here.
-    pub fn set_resolver(&self, resolver: Resolver) {
-        self.resolver.store(Arc::new(resolver));
+    pub fn set_resolver(&self, resolver: impl Into<Arc<Resolver>>) {
+        self.resolver.store(resolver.into());
     }
 
     /// From now on an address has at most so many connections.
@@ -148,8 +148,12 @@ impl Prober {
 
     async fn look_up(&self, run: &mut Run) -> Result<Vec<IpAddr>, Halt> {
         let endpoint = run.endpoint.clone();
+        run.findings.dns = endpoint.found.as_ref().map(|found| found.addresses);
         if let Some(address) = endpoint.address {
             return Ok(vec![address]);
+        }
+        if let Some(fault) = endpoint.found.as_ref().and_then(|found| found.fault.as_ref()) {
+            return Err(Failure::of_name(fault).into());
         }
         let name = match &endpoint.host {
             ServerName::Ip(address) => return Ok(vec![*address]),
@@ -158,11 +162,10 @@ impl Prober {
         let resolver = self.resolver.load_full();
         let _sockets = self.connections.sockets(Phase::Resolve, LOOK_UP)?;
         let answer = run.within(resolver.addresses(name)).await?;
-        let addresses = answer.map_err(|fault| dns_failure(name, &fault))?.addresses;
-        let count = |family: fn(&IpAddr) -> bool| addresses.iter().filter(|address| family(address)).count();
-        run.findings.dns = Some(AddressCount { ipv4: count(IpAddr::is_ipv4), ipv6: count(IpAddr::is_ipv6) });
-        let wanted: Vec<IpAddr> = addresses.into_iter().filter(|address| is_wanted(&endpoint, *address)).collect();
-        if wanted.is_empty() { Err(dns_failure(name, &DnsFault::NoAddress).into()) } else { Ok(wanted) }
+        let addresses = answer.map_err(|fault| dns_failure(name, fault))?.addresses;
+        run.findings.dns = Some(AddressCount::of(&addresses));
+        let wanted: Vec<IpAddr> = addresses.into_iter().filter(|address| endpoint.wants(*address)).collect();
+        if wanted.is_empty() { Err(dns_failure(name, DnsFault::NoAddress).into()) } else { Ok(wanted) }
     }
 }
 
@@ -178,26 +181,6 @@ fn name_for_proxy(endpoint: &Endpoint) -> Option<String> {
     }
 }
 
-/// Of the family asked for, and of that of the address we are to connect from.
-fn is_wanted(endpoint: &Endpoint, address: IpAddr) -> bool {
-    // Through a proxy it is the proxy that connects.
-    let source = endpoint.module.source_address.filter(|_| endpoint.module.proxy.is_none());
-    if source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
-        return false;
-    }
-    match endpoint.family {
-        Family::Any => true,
-        Family::Ipv4 => address.is_ipv4(),
-        Family::Ipv6 => address.is_ipv6(),
-    }
-}
-
-fn dns_failure(name: &str, fault: &DnsFault) -> Failure {
-    let (reason, detail) = match fault {
-        DnsFault::NotFound => (Reason::DnsNotFound, format!("DNS knows no {name} (NXDOMAIN)")),
-        DnsFault::NoAddress => (Reason::DnsNoAddress, format!("{name} has no address of the families probed")),
-        DnsFault::Local(why) => (Reason::LocalResource, format!("this machine could not ask for {name}: {why}")),
-        DnsFault::Failed(why) => (Reason::DnsFailed, format!("the address of {name} could not be found: {why}")),
-    };
-    Failure::new(Phase::Resolve, reason, detail)
+fn dns_failure(name: &str, fault: DnsFault) -> Failure {
+    Failure::of_name(&fault.of(name))
 }

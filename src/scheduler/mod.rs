@@ -206,7 +206,7 @@ async fn finish(endpoint: &Arc<Endpoint>, probe: JoinHandle<Option<Outcome>>) ->
         Ok(outcome) => outcome,
         Err(error) => {
             // A fault of ours in one probe must neither stop its endpoint nor be blamed on the server.
-            tracing::error!(endpoint = endpoint.host_and_port(), "the probe broke down: {error}");
+            tracing::error!(endpoint = endpoint.title(), "the probe broke down: {error}");
             let mut findings = Findings::new(wall_clock());
             let detail = "the probe broke down; the log has the place";
             findings.breakdown = Some(Failure::new(Phase::Resolve, Reason::Internal, detail));
@@ -234,7 +234,7 @@ async fn probe(shared: Shared, attempt: Attempt, stop: CancellationToken) -> Opt
 }
 
 fn log(outcome: &Outcome, failed: &str) {
-    let (target, endpoint) = (&outcome.endpoint.target, outcome.endpoint.host_and_port());
+    let (target, endpoint) = (&outcome.endpoint.target, outcome.endpoint.title());
     match &outcome.failure {
         None => tracing::debug!(%target, %endpoint, duration = ?outcome.findings.duration, "probe succeeded"),
         Some(failure) => tracing::info!(

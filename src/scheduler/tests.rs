@@ -22,6 +22,7 @@ fn endpoint(port: u16) -> Arc<Endpoint> {
         interval: Duration::from_millis(100),
         pace: crate::endpoint::Pace::default(),
         family: crate::endpoint::Family::Any,
+        found: None,
         module,
         certificate_file: None,
     })

@@ -60,6 +60,7 @@ type Table = HashMap<String, (Answer, u32)>;
 /// A running server; it stops when dropped.
 pub struct DnsServer {
     address: SocketAddr,
+    table: Arc<Mutex<Table>>,
     queries: Arc<Mutex<Vec<(String, u16)>>>,
     answering: [JoinHandle<()>; 2],
 }
@@ -72,12 +73,11 @@ impl DnsServer {
 
     /// The same at an address of one's choice.
     pub async fn start_at(bind: SocketAddr, table: &[(&str, Answer, u32)]) -> DnsServer {
-        let entry = |(name, answer, ttl): &(&str, Answer, u32)| (name.to_ascii_lowercase(), (answer.clone(), *ttl));
-        let table: Table = table.iter().map(entry).collect();
         let (udp, tcp) = sockets(bind).await;
-        let (table, queries) = (Arc::new(table), Arc::default());
+        let (table, queries) = (Arc::new(Mutex::new(entries(table))), Arc::default());
         DnsServer {
             address: udp.local_addr().unwrap(),
+            table: Arc::clone(&table),
             queries: Arc::clone(&queries),
             answering: [tokio::spawn(serve_tcp(tcp, table.clone())), tokio::spawn(serve(udp, table, queries))],
         }
@@ -85,6 +85,11 @@ impl DnsServer {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Serves another table from now on.
+    pub fn set(&self, table: &[(&str, Answer, u32)]) {
+        *self.table.lock().unwrap() = entries(table);
     }
 
     /// The questions so far: name and type (1 A, 28 AAAA).
@@ -110,12 +115,16 @@ async fn sockets(bind: SocketAddr) -> (UdpSocket, TcpListener) {
     }
 }
 
+fn entries(table: &[(&str, Answer, u32)]) -> Table {
+    table.iter().map(|(name, answer, ttl)| (name.to_ascii_lowercase(), (answer.clone(), *ttl))).collect()
+}
+
 /// What a name has; what is not in the table does not exist.
 fn look_up(table: &Table, name: &str) -> (Answer, u32) {
     table.get(name).cloned().unwrap_or((Answer::NxDomain, 60))
 }
 
-async fn serve_tcp(listener: TcpListener, table: Arc<Table>) {
+async fn serve_tcp(listener: TcpListener, table: Arc<Mutex<Table>>) {
     while let Ok((mut tcp, _)) = listener.accept().await {
         let table = table.clone();
         tokio::spawn(async move {
@@ -126,7 +135,7 @@ async fn serve_tcp(listener: TcpListener, table: Arc<Table>) {
                     return;
                 }
                 let Some(question) = Question::read(&packet) else { return };
-                let (answer, ttl) = look_up(&table, &question.name);
+                let (answer, ttl) = look_up(&table.lock().unwrap(), &question.name);
                 if matches!(&answer, Answer::Garbage) || matches!(&answer, Answer::Truncated(none) if none.is_empty()) {
                     return;
                 }
@@ -138,7 +147,7 @@ async fn serve_tcp(listener: TcpListener, table: Arc<Table>) {
     }
 }
 
-async fn serve(socket: UdpSocket, table: Arc<Table>, queries: Arc<Mutex<Vec<(String, u16)>>>) {
+async fn serve(socket: UdpSocket, table: Arc<Mutex<Table>>, queries: Arc<Mutex<Vec<(String, u16)>>>) {
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut packet = [0; 512];
     while let Ok((length, client)) = socket.recv_from(&mut packet).await {
@@ -147,7 +156,7 @@ async fn serve(socket: UdpSocket, table: Arc<Table>, queries: Arc<Mutex<Vec<(Str
         };
         let asked = (question.name.clone(), question.kind);
         queries.lock().unwrap().push(asked);
-        let (answer, ttl) = look_up(&table, &question.name);
+        let (answer, ttl) = look_up(&table.lock().unwrap(), &question.name);
         let mut reply = question.reply(&answer, ttl);
         let from = if matches!(answer, Answer::WrongPort(_)) { &stranger } else { &socket };
         match answer {

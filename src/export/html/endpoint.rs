@@ -17,7 +17,7 @@ use crate::outcome::{Outcome, pace};
 /// The whole page. `base` is the address of the exporter as the visitor knows it.
 pub(super) fn page(row: &Row<'_>, base: &str, now: SystemTime) -> String {
     let endpoint = &row.history.endpoint;
-    let title = format!("{} {} · mail endpoints", row.state().badge(), endpoint.host_and_port());
+    let title = format!("{} {} · mail endpoints", row.state().badge(), endpoint.title());
     let shell = Shell { title: &title, state: Some(row.state()), root: "../", refresh: None };
     shell.page(|html| {
         html.element("p", &[("class", "back")], |html| html.link("../", "← all endpoints"));
@@ -59,7 +59,7 @@ fn section(html: &mut Html, title: &str, content: impl FnOnce(&mut Html)) {
 fn head(html: &mut Html, row: &Row<'_>) {
     let endpoint = &row.history.endpoint;
     html.element("div", &[("class", "title")], |html| {
-        html.leaf("h1", &[], &endpoint.host_and_port());
+        html.leaf("h1", &[], &endpoint.title());
         badge(html, row.state());
     });
     html.element("ul", &[("class", "chips")], |html| {

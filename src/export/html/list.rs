@@ -39,7 +39,12 @@ pub(super) fn page(snapshot: &Snapshot, query: &Query, now: SystemTime) -> Strin
     shell.page(|html| {
         summary(html, snapshot, &rows, query, now);
         if rows.is_empty() {
-            html.leaf("p", &[], "Nothing is probed: name targets in the configuration.");
+            let text = if snapshot.searching {
+                "DNS is being asked what to probe."
+            } else {
+                "Nothing is probed: name targets in the configuration."
+            };
+            html.leaf("p", &[], text);
             return;
         }
         form(html, &rows, query);
@@ -169,7 +174,7 @@ fn cells(html: &mut Html, row: &Row<'_>, now: SystemTime) {
     cell(html, 0, "state", |html| badge(html, row.state()));
     html.element("th", &[("scope", "row")], |html| {
         html.element("a", &[("href", &address(row))], |html| html.host(row.target().as_str()));
-        html.element("small", &[("class", "host")], |html| html.host(&row.history.endpoint.host_and_port()));
+        html.element("small", &[("class", "host")], |html| html.host(&row.history.endpoint.title()));
     });
     let Some(outcome) = row.outcome else {
         html.leaf("td", &[("colspan", "6"), ("class", "muted")], "not probed yet");

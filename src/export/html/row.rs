@@ -215,7 +215,7 @@ impl<'a> Row<'a> {
     /// Whether all of these words, in lower case, are somewhere in what the row shows or is named.
     pub(super) fn has_words(&self, words: &str) -> bool {
         let endpoint = &self.history.endpoint;
-        let mut parts = vec![endpoint.target.clone(), endpoint.host_and_port(), endpoint.module.name.clone()];
+        let mut parts = vec![endpoint.target.clone(), endpoint.title(), endpoint.module.name.clone()];
         parts.extend(endpoint.labels.iter().map(|(name, value)| format!("{name}={value}")));
         parts.push(self.state().as_str().to_owned());
         parts.extend(self.port.map(|port| port.as_str().to_owned()));

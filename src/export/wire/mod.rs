@@ -38,9 +38,9 @@ impl Head {
         ["seconds", "bytes"].into_iter().find(|unit| self.stem().strip_suffix(unit).is_some_and(|n| n.ends_with('_')))
     }
 
-    /// The name without `_total`.
+    /// The name without a counter's `_total`.
     fn stem(&self) -> &'static str {
-        self.name.strip_suffix("_total").unwrap_or(self.name)
+        self.name.strip_suffix("_total").filter(|_| self.kind == Kind::Counter).unwrap_or(self.name)
     }
 }
 

@@ -90,7 +90,7 @@ impl Collector for Recorder {
                 Kind::Histogram => MetricType::Histogram,
             };
             // The encoder adds the unit and `_total` itself.
-            let name = head.name.strip_suffix("_total").unwrap_or(head.name);
+            let name = head.stem();
             let (name, unit) = match (name.strip_suffix("_seconds"), name.strip_suffix("_bytes")) {
                 (Some(name), _) => (name, Some(&Unit::Seconds)),
                 (_, Some(name)) => (name, Some(&Unit::Bytes)),

@@ -18,7 +18,7 @@ use crate::outcome::failure::Failure;
 ///
 /// A try is a host, a port and a sign: `+` succeeded, `*` connected and failed later, `-` no answer, `i` ICMP
 /// unreachable, `x` refused, `n` no address in DNS, `l` a fault of our own machine. The host `4` is an IPv4 address,
-/// `6` an IPv6 address, any other a name.
+/// `6` an IPv6 address, any other a name; `a1` and `a2` are two addresses of the host `a`, probed on their own.
 ///
 /// A state is `O`pen, `R`efused, `F`iltered, `U`nreachable, `E`gress blocked or `?`.
 const TABLE: &[(&str, &str, &str)] = &[
@@ -68,6 +68,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("two addresses are two hosts", "4:25- 6:25- 4:587+", "EEO"),
     ("one family is down", "4:25+ 4:587+ 6:25- 6:587-", "OOUU"),
     ("25 is blocked in one family, and one host cannot tell", "4:25+ 4:587+ 6:25- 6:587+", "OOFO"),
+    ("two addresses of one host are one host", "a1:25- a2:25- a1:587+ a2:587+", "FFOO"),
+    ("… of which one is dead", "a1:25+ a1:587+ a2:25- a2:587-", "OOUU"),
+    ("… and with another host, a block of ours", "a1:25- a2:25- a1:587+ b:25-", "EEOE"),
     // One host and port, probed in two ways.
     ("one host twice is one host", "a:25- a:25- a:587+", "FFO"),
     ("open in one way, silent in the other", "a:25+ a:25-", "OU"),
@@ -135,6 +138,10 @@ fn outcome(host: &str, port: u16, failure: Option<(Phase, Reason)>) -> Outcome {
 static CONFIG: LazyLock<Config> = LazyLock::new(Config::built_in);
 
 fn endpoint(host: &str, port: u16) -> Endpoint {
+    let (host, address) = match host.strip_suffix(['1', '2']) {
+        Some(name) => (name, Some(IpAddr::from([192, 0, 2, host.as_bytes()[1]]))),
+        None => (host, None),
+    };
     let host = match host {
         "4" => ServerName::Ip(IpAddr::from([192, 0, 2, 1])),
         "6" => ServerName::Ip("2001:db8::1".parse().unwrap()),
@@ -144,11 +151,12 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
         target: host.to_string(),
         host,
         port,
-        address: None,
+        address,
         labels: BTreeMap::new(),
         interval: Duration::from_secs(60),
         pace: crate::endpoint::Pace::default(),
         family: Family::Any,
+        found: None,
         module: CONFIG.modules.get(by_port(port).unwrap()).unwrap().clone(),
         certificate_file: None,
     }
@@ -173,28 +181,33 @@ fn letters(states: &[PortState]) -> String {
 /// The rule once more, word by word and without a thought for speed.
 fn by_the_word(one: &Outcome, all: &[Outcome]) -> PortState {
     let is = |other: &Outcome, wanted: Reach| reach(other) == wanted;
-    let open_on_another_port = |host: &ServerName| {
-        let port = one.endpoint.port;
-        all.iter().any(|other| other.endpoint.host == *host && other.endpoint.port != port && is(other, Reach::Open))
+    let open_on_another_port = |this: &Endpoint| {
+        all.iter().any(|other| {
+            let other_endpoint = &other.endpoint;
+            other_endpoint.host == this.host
+                && other_endpoint.address == this.address
+                && other_endpoint.port != one.endpoint.port
+                && is(other, Reach::Open)
+        })
     };
     let tried: Vec<&Outcome> =
         all.iter().filter(|other| other.endpoint.port == one.endpoint.port && !is(other, Reach::Unknown)).collect();
     let two_hosts = tried.iter().any(|other| other.endpoint.host != tried[0].endpoint.host);
     let none_open = tried.iter().all(|other| is(other, Reach::Silent) || is(other, Reach::Refused));
-    let one_open_elsewhere = tried.iter().any(|other| open_on_another_port(&other.endpoint.host));
+    let one_open_elsewhere = tried.iter().any(|other| open_on_another_port(&other.endpoint));
     match reach(one) {
         Reach::Open => PortState::Open,
         Reach::Unknown => PortState::Unknown,
         _ if two_hosts && none_open && one_open_elsewhere => PortState::EgressBlocked,
         Reach::Refused => PortState::Refused,
-        Reach::Silent if open_on_another_port(&one.endpoint.host) => PortState::Filtered,
+        Reach::Silent if open_on_another_port(&one.endpoint) => PortState::Filtered,
         Reach::Silent => PortState::Unreachable,
     }
 }
 
 /// Tries at few hosts and ports, so that they have much to do with each other.
 fn any_tries() -> impl Strategy<Value = Vec<String>> {
-    let host = prop_oneof![Just("a"), Just("b"), Just("4"), Just("6")];
+    let host = prop_oneof![Just("a"), Just("b"), Just("4"), Just("6"), Just("a1"), Just("a2")];
     let port = prop_oneof![Just(25), Just(465), Just(587)];
     // More silence than anything else: most of the rule is about it.
     let sign = prop_oneof![4 => Just("-"), 1 => Just("i"), 1 => Just("x"), 1 => Just("+"), 1 => Just("*"),
