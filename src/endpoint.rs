@@ -4,6 +4,8 @@
 //! to probe. The values here are complete and cannot be wrong: the configuration is read and checked in
 //! [`crate::config`], and nothing past it has to check again.
 
+mod trials;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +20,8 @@ use crate::cert::roots::Roots;
 use crate::mail::smtp::command::EhloName;
 use crate::phase::Phase;
 use crate::proxy::{Proxy, header};
+
+pub use trials::{LoginTrial, MailExpectation, MailTrial};
 
 /// Label names with a meaning of their own in the metrics; a user's label may have none of them.
 pub const RESERVED_LABELS: &[&str] = &[
@@ -284,6 +288,10 @@ pub struct Module {
     /// The name in EHLO. `None`: the literal of the connection's own address, which is all there is
     /// when this machine has no fully qualified name (RFC 5321 §4.1.4).
     pub ehlo_name: Option<EhloName>,
+    /// A login to try, if any.
+    pub login: Option<LoginTrial>,
+    /// A mail to ask about, if any.
+    pub mail: Option<MailTrial>,
     /// What makes the probe a success.
     pub expect: Expectations,
 }
@@ -337,6 +345,10 @@ impl Security {
 pub struct Expectations {
     /// STARTTLS in the EHLO before TLS.
     pub starttls: Presence,
+    /// MAIL before TLS must be refused.
+    pub starttls_required: bool,
+    /// The port must not accept connections.
+    pub port_closed: bool,
     /// AUTH in the last EHLO: inside TLS, if there was TLS.
     pub auth: AuthExpectation,
     /// AUTH must not be offered in clear.

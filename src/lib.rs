@@ -36,6 +36,8 @@
 //! | whether a port is blocked, and by whom | [`outcome::port_state`] |
 //! | what people are told about it, and which port they may use instead | [`outcome::port_advice`] |
 //! | what is sent to a server, and when | [`mail::smtp::session`] |
+//! | how it logs in, and how it asks about a mail | [`mail::sasl`], [`mail::smtp::login`], [`mail::smtp::envelope`] |
+//! | what a password may show of itself: nothing | [`mail::secret`] |
 //! | how a reply or an EHLO list is read | [`mail::smtp::reply`], [`mail::smtp::capabilities`] |
 //! | why a certificate is not valid | [`cert::verdict`] |
 //! | what is remembered of certificates seen before | [`cert::chain`] |

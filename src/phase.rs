@@ -15,18 +15,38 @@ pub enum Phase {
     Banner,
     /// EHLO, and HELO where EHLO is unknown.
     Ehlo,
+    /// MAIL before TLS, to see that it is refused.
+    MailClear,
     /// STARTTLS to its reply.
     StartTls,
     /// EHLO inside TLS after STARTTLS.
     EhloTls,
-    /// QUIT to its reply; never makes a probe fail.
+    /// AUTH to its last reply.
+    Auth,
+    /// MAIL to its reply.
+    Mail,
+    /// RCPT to its reply.
+    Rcpt,
+    /// QUIT to its reply, with RSET before it after MAIL; never makes a probe fail.
     Quit,
 }
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Resolve, Self::Connect, Self::Tls, Self::Banner, Self::Ehlo, Self::StartTls, Self::EhloTls, Self::Quit];
+    pub const ALL: [Self; 12] = [
+        Self::Resolve,
+        Self::Connect,
+        Self::Tls,
+        Self::Banner,
+        Self::Ehlo,
+        Self::MailClear,
+        Self::StartTls,
+        Self::EhloTls,
+        Self::Auth,
+        Self::Mail,
+        Self::Rcpt,
+        Self::Quit,
+    ];
 
     /// The name in metrics, JSON and the configuration.
     pub fn as_str(self) -> &'static str {
@@ -36,8 +56,12 @@ impl Phase {
             Self::Tls => "tls",
             Self::Banner => "banner",
             Self::Ehlo => "ehlo",
+            Self::MailClear => "mail_clear",
             Self::StartTls => "starttls",
             Self::EhloTls => "ehlo_tls",
+            Self::Auth => "auth",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
             Self::Quit => "quit",
         }
     }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lab::{Authority, DAY, DnsServer, Identity, Leaf, Script, Server, liar_config, refused_port};
+use lab::{Authority, DAY, DnsServer, Identity, Leaf, Script, Server, Violation, liar_config, refused_port};
 use mail_endpoint_exporter::dns::Resolver;
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::outcome::failure::Reason;
@@ -23,6 +23,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::version::TLS12;
 
 const OFFER: &str = "S: 220 mx.example.org ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\n";
+
+const AUTH_534: &str = "S: 220 mx\nC: EHLO x\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH\nS: 534 5.7.9 another password";
 
 /// Failures in clear text: script, module, verdict.
 const CLEAR: &[(&str, &str, &str)] = &[
@@ -77,6 +79,40 @@ const CLEAR: &[(&str, &str, &str)] = &[
         "{security: plain, expect: {auth_in_clear: absent}}",
         "auth_in_clear in ehlo",
     ),
+    (AUTH_534, "{security: plain, auth: {username: u, password_env: PATH, insecure: true}}", "auth_rejected in auth"),
+    (
+        "S: 220 mx\nC: EHLO x\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH\nS: 235 2.7.0 welcome",
+        "{security: plain, auth: {username: u, password_env: PATH, insecure: true, expect: rejected}}",
+        "auth_accepted in auth",
+    ),
+    (AUTH_534, "{security: opportunistic, auth: {username: u, password_env: PATH}}", "auth_unsafe in auth"),
+    (
+        "S: 220 mx\nC: EHLO x\nS: 250-mx\nS: 250 AUTH NTLM",
+        "{security: plain, auth: {username: u, password_env: PATH, insecure: true}}",
+        "auth_not_offered in auth",
+    ),
+    (
+        "S: 220 mx\nC: EHLO x\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH\nS: 454 4.7.0 later",
+        "{security: plain, auth: {username: u, password_env: PATH, insecure: true}}",
+        "transient_reply in auth",
+    ),
+    (
+        "S: 220 mx\nC: EHLO x\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok",
+        "{security: plain, mail: {from: a@example.org, to: b@example.net, expect: rejected}}",
+        "relay_accepted in rcpt",
+    ),
+    (
+        "S: 220 mx\nC: EHLO x\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 450 4.2.0 Greylisted",
+        "{security: plain, mail: {from: a@example.org, to: b@example.net}}",
+        "greylisted in rcpt",
+    ),
+    (
+        "S: 220 mx\nC: EHLO x\nS: 250-mx\nS: 250 STARTTLS\nC: MAIL\nS: 250 ok\nC: RSET\nS: 250 ok",
+        "{security: plain, expect: {starttls: required}}",
+        "starttls_not_required in mail_clear",
+    ),
+    ("S: 220 mx", "{security: plain, expect: {port: closed}}", "port_open in connect"),
+    ("*reset", "{security: plain, expect: {port: closed}}", "port_open in connect"),
     (
         "S: 220 other.example ESMTP\nC: EHLO x\nS: 250 mx",
         "{security: plain, expect: {banner: '^220 mx\\.example'}}",
@@ -113,10 +149,26 @@ async fn serve(script: &str, tls: Option<Arc<ServerConfig>>) -> Server {
     Server::start(Script::of(script), options).await
 }
 
+fn is_asked_for(violation: &Violation, module: &str) -> bool {
+    match violation {
+        Violation::ForbiddenCommand(verb) if verb == "AUTH" => {
+            module.contains("auth: {") && module.contains("insecure")
+        }
+        Violation::ForbiddenCommand(verb) if verb == "MAIL" || verb == "RSET" => {
+            module.contains("mail: {") || module.contains("required")
+        }
+        Violation::ForbiddenCommand(verb) if verb == "RCPT" => module.contains("mail: {"),
+        // A PATH may be longer than the line that can hold it.
+        _ => false,
+    }
+}
+
 async fn scene(script: &str, module: &str) -> Outcome {
     let server = serve(script, None).await;
     let outcome = probe(server.address(), module).await;
     let violations: Vec<_> = server.sessions().into_iter().flat_map(|session| session.violations).collect();
+    // Where a module tries something, more than the usual is said.
+    let violations: Vec<_> = violations.into_iter().filter(|one| !is_asked_for(one, module)).collect();
     // To a server of clear text a TLS handshake is nonsense, whoever sends it.
     assert!(violations.is_empty() || module.contains("security: tls"), "{script}: {violations:?}");
     outcome

@@ -4,7 +4,7 @@
 //! - [`mod@file`]: YAML, and the place of each value in it.
 //! - [`reader`]: takes a tree apart and collects the problems.
 //! - [`values`]: single values.
-//! - [`modules`] and [`targets`]: what is probed, and how.
+//! - [`modules`] and [`targets`]: what is probed, and how; [`trials`]: what is tried beyond looking.
 //! - [`probe_endpoint`]: what `/probe` may be asked for.
 //! - [`proxy`]: the proxy on the way, and its password.
 //! - [`hostname`]: the default of `ehlo_name`.
@@ -22,6 +22,7 @@ mod proxy;
 mod reader;
 mod shard;
 mod targets;
+mod trials;
 mod values;
 mod watch;
 pub mod web;
@@ -58,6 +59,10 @@ pub const DEFAULT_CONNECTIONS_PER_ADDRESS: usize = 2;
 
 /// Below this, an interval is a burden to servers that are not one's own.
 const POLITE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Below this, a probe that logs in or names a recipient may be taken for an attack: by the default of fail2ban,
+/// five failures within ten minutes are one.
+const DISCREET_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// Which histograms are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,6 +243,14 @@ fn remarks(endpoints: &[Arc<Endpoint>], searches: &[Search]) -> Vec<String> {
     if hasty > 0 {
         remarks.push(format!(
             "{hasty} endpoints are probed more often than every 10s: do that only to servers of your own"
+        ));
+    }
+    let trying = |endpoint: &&Arc<Endpoint>| endpoint.module.login.is_some() || endpoint.module.mail.is_some();
+    let bold = endpoints.iter().filter(trying).filter(|endpoint| endpoint.interval < DISCREET_INTERVAL).count();
+    if bold > 0 {
+        remarks.push(format!(
+            "{bold} endpoints log in or name a recipient more often than every 5m: a server may ban this machine or lock \
+             the account when it fails"
         ));
     }
     remarks

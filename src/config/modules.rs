@@ -14,6 +14,7 @@ use super::certificate_file::CertificateFiles;
 use super::file::Node;
 use super::proxy::proxy;
 use super::reader::{At, Entries, Source, list};
+use super::trials;
 use super::values::{address, duration, file_name, text, word};
 use crate::cert::name::ServerName;
 use crate::cert::roots::Roots;
@@ -123,6 +124,8 @@ fn blank(name: &str, security: Security, roots: &Arc<Roots>, ehlo_name: Option<&
         proxy: None,
         proxy_protocol: None,
         ehlo_name: ehlo_name.cloned(),
+        login: None,
+        mail: None,
         expect: Expectations::default(),
     }
 }
@@ -185,8 +188,9 @@ fn module(
         module.ehlo_name = Some(name);
     }
     if let Some((node, at)) = entries.get("expect") {
-        expectations(source, node, at, &mut module.expect);
+        expectations(source, node, at, &mut module);
     }
+    trials::read(source, &mut entries, &mut module);
     entries.finish(source);
     (!is_new || security.is_some()).then_some(module)
 }
@@ -251,11 +255,12 @@ fn certified_key(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String>
         .map_err(|_| "`key_file` is not the key of `cert_file`, or of a kind that TLS does not use".to_owned())
 }
 
-fn expectations(source: &mut Source, node: &Node, at: At, expect: &mut Expectations) {
+fn expectations(source: &mut Source, node: &Node, at: At, module: &mut Module) {
     let mut entries = Entries::of(source, node, at);
-    let presence = [("offered", Presence::Offered), ("absent", Presence::Absent), ("any", Presence::Any)];
-    if let Some(starttls) = entries.read(source, "starttls", word(&presence)) {
-        expect.starttls = starttls;
+    starttls(source, &mut entries, module);
+    let expect = &mut module.expect;
+    if let Some(closed) = entries.read(source, "port", word(&[("any", false), ("closed", true)])) {
+        expect.port_closed = closed;
     }
     if let Some(auth) = entries.get("auth").and_then(|(node, at)| auth(source, node, &at)) {
         expect.auth = auth;
@@ -274,6 +279,27 @@ fn expectations(source: &mut Source, node: &Node, at: At, expect: &mut Expectati
         expect.banner = Some(pattern);
     }
     entries.finish(source);
+}
+
+fn starttls(source: &mut Source, entries: &mut Entries<'_>, module: &mut Module) {
+    // Required is more than offered: MAIL must be refused without it.
+    let words = [
+        ("offered", (Presence::Offered, false)),
+        ("required", (Presence::Offered, true)),
+        ("absent", (Presence::Absent, false)),
+        ("any", (Presence::Any, false)),
+    ];
+    let Some((node, at)) = entries.get("starttls") else { return };
+    match word(&words)(node) {
+        Err(why) => source.problem(&at, why),
+        Ok((_, true)) if module.security == Security::Tls => {
+            source.problem(&at, "`security: tls` has no time before TLS in which STARTTLS could be required: write `offered`, or remove this");
+        }
+        Ok((starttls, required)) => {
+            module.expect.starttls = starttls;
+            module.expect.starttls_required = required;
+        }
+    }
 }
 
 fn pattern(node: &Node) -> Result<regex_lite::Regex, String> {

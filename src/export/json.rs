@@ -12,6 +12,7 @@ use crate::cert::facts::Certificate;
 use crate::endpoint::Endpoint;
 use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
+use crate::mail::smtp::login::LoginFact;
 use crate::mail::smtp::reply::Reply;
 use crate::outcome::failure::Reason;
 use crate::outcome::on_disk::{self, OnDisk};
@@ -175,6 +176,15 @@ struct Smtp {
     auth: Stages,
     capabilities: Stages,
     size_limit_bytes: Option<u64>,
+    /// Only where there was a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<LoginView>,
+}
+
+#[derive(Serialize)]
+struct LoginView {
+    mechanism: &'static str,
+    accepted: bool,
 }
 
 #[derive(Serialize)]
@@ -318,6 +328,12 @@ fn smtp(outcome: &Outcome) -> Smtp {
         auth: stages(|offered| offered.auth.iter().map(Printable::to_string).collect()),
         capabilities: stages(|offered| offered.all.iter().map(|one| one.keyword.to_string()).collect()),
         size_limit_bytes: facts.tls.as_ref().or(facts.clear.as_ref()).and_then(|offered| offered.size_limit),
+        login: match &facts.login {
+            Some(fact @ LoginFact::Answered { mechanism, .. }) => {
+                Some(LoginView { mechanism: mechanism.name(), accepted: fact.is_accepted() })
+            }
+            _ => None,
+        },
     }
 }
 

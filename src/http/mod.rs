@@ -113,6 +113,8 @@ pub struct Settings {
     pub probe_rules: ProbeRules,
     /// What the configuration names, which may always be probed.
     pub hosts: HashSet<(String, u16)>,
+    /// Of those, with the module that they are probed with.
+    pub probed_with: HashSet<(String, u16, String)>,
 }
 
 impl Settings {
@@ -123,6 +125,11 @@ impl Settings {
             modules: config.modules.clone(),
             probe_rules: config.probe_rules.clone(),
             hosts: config.hosts(),
+            probed_with: config
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.host.to_string(), endpoint.port, endpoint.module.name.clone()))
+                .collect(),
         }
     }
 }

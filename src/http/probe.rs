@@ -149,9 +149,22 @@ impl Asked {
             );
             return Err(Refusal(StatusCode::FORBIDDEN, why));
         }
+        let hostname = one("hostname")?;
+        if module.login.is_some() || module.mail.is_some() {
+            // A stranger must not choose who gets the password, nor whom we name a recipient to.
+            let own = settings.probed_with.contains(&(name, port, module.name.clone()));
+            if !own || hostname.is_some() {
+                let why = format!(
+                    "module {:?} logs in or names a recipient: it is used only for the endpoints that the configuration \
+                     probes with it, and without hostname",
+                    module.name
+                );
+                return Err(Refusal(StatusCode::FORBIDDEN, why));
+            }
+        }
         let mut module = crate::endpoint::Module::clone(module);
         module.timeout = limit(request, module.timeout);
-        if let Some(name) = one("hostname")? {
+        if let Some(name) = hostname {
             module.server_name = Some(adhoc::server_name(name).map_err(bad)?);
         }
         let endpoint = Arc::new(adhoc::endpoint(&host, port, Arc::new(module)));

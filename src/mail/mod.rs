@@ -5,10 +5,11 @@
 //! is why every dialogue can be tested as text, cut at every byte.
 //!
 //! This module knows no other module of the crate. `smtp/` is the first protocol; others get a folder
-//! beside it.
+//! beside it. [`sasl`] is what they share: how a client proves who it is, with what a [`secret`] may show of itself.
 
 pub mod line;
 mod printable;
+pub mod sasl;
 pub mod secret;
 pub mod smtp;
 

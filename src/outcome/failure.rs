@@ -124,9 +124,30 @@ reasons! {
     /// AUTH is missing.
     AuthNotOffered = "auth_not_offered":
         "Switch SMTP AUTH on for this port; some servers offer it only inside TLS, or only to some networks.",
+    /// The login was not sent, for the line is not protected.
+    AuthUnsafe = "auth_unsafe":
+        "A login is sent only inside TLS and to a server with a valid certificate: see to that, or say `insecure: true` in the module's `auth`, where nobody can listen.",
+    /// The login is refused.
+    AuthRejected = "auth_rejected":
+        "The server refuses this login: check the name and the password, whether the account is locked or may use SMTP, and the server's log. Repeated failures may lock it or ban this machine: correct it soon, or remove `auth`.",
+    /// A login that should be refused is accepted.
+    AuthAccepted = "auth_accepted":
+        "The server lets in somebody whom it should not: look at once at how it checks passwords.",
     /// AUTH before TLS.
     AuthInClear = "auth_in_clear":
         "Passwords could be sent in clear: let the server offer AUTH only inside TLS (RFC 4954 §4).",
+    /// Mail that should be refused is accepted.
+    RelayAccepted = "relay_accepted":
+        "The server would take this mail and should not. If the recipient is a stranger's, it is an open relay: restrict relaying at once (Postfix `smtpd_relay_restrictions`, Exim `acl_smtp_rcpt`).",
+    /// A first contact is put off.
+    Greylisted = "greylisted":
+        "The server puts strangers off (greylisting): have it exempt this machine, or expect it with `expect: {code: [450, 451]}`. A probe never comes back to try again.",
+    /// Mail goes on without TLS.
+    StartTlsNotRequired = "starttls_not_required":
+        "The server takes mail in clear: let it insist on TLS on this port (Postfix `smtpd_tls_security_level = encrypt`). Not on port 25 of a public server, which must not (RFC 3207 §4).",
+    /// A port that should be closed accepts.
+    PortOpen = "port_open":
+        "Something listens on a port that should be closed: stop the service, or have a firewall close the port.",
     /// The greeting does not match.
     BannerMismatch = "banner_mismatch":
         "Another server answers than expected, or `expect.banner` is out of date.",
@@ -197,7 +218,7 @@ impl Failure {
     }
 
     /// A reply that is the failure.
-    fn reply(phase: Phase, reason: Reason, reply: &Reply) -> Self {
+    pub(super) fn reply(phase: Phase, reason: Reason, reply: &Reply) -> Self {
         let text = Printable::from_bytes(&reply.text());
         Self {
             phase,
@@ -256,6 +277,12 @@ impl Failure {
                 Reason::StartTlsInjection,
                 format!("“{}” came in clear behind the reply to STARTTLS", quote(bytes)),
             ),
+            Fault::BadChallenge(why) => Self::new(phase, Reason::MalformedReply, *why),
+            Fault::BadExchange(why) => Self::new(phase, Reason::UnexpectedReply, *why),
+            Fault::NoSmtpUtf8(address) => {
+                let detail = format!("the server does not offer SMTPUTF8, which {address} needs");
+                Self::new(phase, Reason::UnexpectedReply, detail)
+            }
             Fault::Closed { partial } if partial.is_empty() => {
                 Self::new(phase, Reason::Closed, "the server closed the connection")
             }

@@ -162,8 +162,12 @@ pub fn phase_of(step: Step) -> Phase {
     match step {
         Step::Greeting => Phase::Banner,
         Step::Ehlo => Phase::Ehlo,
+        Step::MailClear => Phase::MailClear,
         Step::StartTls => Phase::StartTls,
         Step::EhloTls => Phase::EhloTls,
+        Step::Auth => Phase::Auth,
+        Step::Mail => Phase::Mail,
+        Step::Rcpt => Phase::Rcpt,
         Step::Quit => Phase::Quit,
     }
 }

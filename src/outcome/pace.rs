@@ -14,26 +14,32 @@ pub fn interval(endpoint: &Endpoint, last: Option<&Outcome>) -> Duration {
 
 /// The interval that a failure puts in force instead of the regular one.
 ///
-/// A server that has enough of us is not asked more often: after `rate_limited` it is the regular one at least.
+/// A server that has enough of us is not asked more often: after `rate_limited` and `auth_rejected` it is the regular one
+/// at least.
 pub fn when_failing(endpoint: &Endpoint, last: Option<&Outcome>) -> Option<Duration> {
     let failure = last?.failure.as_ref()?;
     let wanted = endpoint.pace.when_failing?;
-    (failure.reason != Reason::RateLimited || wanted > endpoint.interval).then_some(wanted)
+    (!bears_no_repetition(failure.reason) || wanted > endpoint.interval).then_some(wanted)
 }
 
 /// How long to wait before a probe that has failed is repeated; `None` when its failure counts.
 ///
-/// `rate_limited` always counts: to repeat would be what the server complains of. So does a failure whose repetition
+/// `rate_limited` always counts: to repeat would be what the server complains of. So does `auth_rejected`, which locks
+/// accounts when it comes often, and a failure whose repetition
 /// could not begin within `left`, the time until the next probe is due, which then confirms it.
 pub fn retry(outcome: &Outcome, tries: u32, left: Duration) -> Option<Duration> {
     let (pace, failure) = (&outcome.endpoint.pace, outcome.failure.as_ref()?);
-    let may = tries < pace.retries && failure.reason != Reason::RateLimited && pace.retry_delay < left;
+    let may = tries < pace.retries && !bears_no_repetition(failure.reason) && pace.retry_delay < left;
     may.then_some(pace.retry_delay)
+}
+
+fn bears_no_repetition(reason: Reason) -> bool {
+    matches!(reason, Reason::RateLimited | Reason::AuthRejected)
 }
 
 /// Whether the next probe may end after EHLO in clear, with what the last one knows of TLS.
 ///
-/// It may not where the last one failed or was made by another configuration, where TLS comes first (nothing can be said
+/// It may not where the module tries something, where the last one failed or was made by another configuration, where TLS comes first (nothing can be said
 /// before it), and not when a certificate of the chain has begun or ceased to be valid meanwhile: that is for a full
 /// probe to judge.
 pub fn is_light(endpoint: &Endpoint, last: &Outcome, now: SystemTime) -> bool {
@@ -42,7 +48,7 @@ pub fn is_light(endpoint: &Endpoint, last: &Outcome, now: SystemTime) -> bool {
     let asks_for_tls = matches!(endpoint.module.security, Security::StartTls | Security::Opportunistic);
     // The tick that is nearest to the interval's end is the full one.
     let fresh = age.saturating_add(endpoint.interval.checked_div(2).unwrap_or_default()) < every;
-    asks_for_tls && fresh && last.success() && is_unchanged(certificate, at, now)
+    asks_for_tls && !endpoint.module.tries_something() && fresh && last.success() && is_unchanged(certificate, at, now)
 }
 
 /// Whether each certificate of the chain was at both times as valid by date as at the other.

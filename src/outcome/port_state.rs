@@ -59,7 +59,8 @@ enum Reach {
 }
 
 fn reach(outcome: &Outcome) -> Reach {
-    match &outcome.failure {
+    // Not the verdict: where the port is to be closed, it calls a refusal a success.
+    match &outcome.findings.breakdown {
         Some(failure) if failure.phase == Phase::Resolve => Reach::Unknown,
         Some(failure) if failure.phase == Phase::Connect => match failure.reason {
             Reason::Refused => Reach::Refused,

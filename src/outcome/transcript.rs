@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::mail::Printable;
+use crate::mail::secret::{REDACTED, Redaction};
 
 /// The most lines kept. An honest session has fewer than a hundred.
 const MAX_LINES: usize = 400;
@@ -39,6 +40,10 @@ pub struct Transcript {
     lines: Vec<Mark>,
     /// What the server has begun to say, and when; `None` between its lines.
     begun: Option<(Duration, Vec<u8>)>,
+    /// What must not be shown of the server's words, as long as there is more to come.
+    redaction: Redaction,
+    /// The server's challenges must not be shown.
+    in_auth: bool,
 }
 
 /// A line in the text.
@@ -58,6 +63,14 @@ impl Transcript {
         self.push(at, from, text.trim_end().as_bytes());
     }
 
+    /// From now on, this is not shown of what the server says; nor, during AUTH, are its challenges.
+    pub fn conceal(&mut self, redaction: &Redaction, in_auth: bool) {
+        if self.redaction != *redaction {
+            self.redaction = redaction.clone();
+        }
+        self.in_auth = in_auth;
+    }
+
     /// Adds bytes of the server, in whatever pieces they arrive.
     pub fn received(&mut self, at: Duration, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
@@ -65,7 +78,7 @@ impl Transcript {
             let room = MAX_LINE.saturating_sub(line.len());
             line.extend(piece.iter().take(room));
             if piece.ends_with(b"\n") {
-                self.push(begun_at, Speaker::Server, line.trim_ascii_end());
+                self.heard(begun_at, &line);
             } else {
                 self.begun = Some((begun_at, line));
             }
@@ -75,7 +88,21 @@ impl Transcript {
     /// Ends a line that the server left unfinished.
     pub fn end(&mut self) {
         if let Some((at, line)) = self.begun.take() {
-            self.push(at, Speaker::Server, line.trim_ascii_end());
+            self.heard(at, &line);
+        }
+    }
+
+    fn heard(&mut self, at: Duration, line: &[u8]) {
+        let line = line.trim_ascii_end();
+        match line.split_at_checked(3) {
+            // RFC 4954 §4: 334 and a challenge.
+            Some((b"334", rest)) if self.in_auth && !rest.trim_ascii().is_empty() => {
+                self.push(at, Speaker::Server, format!("334 {REDACTED}").as_bytes());
+            }
+            _ => {
+                let text = self.redaction.apply(line).into_owned();
+                self.push(at, Speaker::Server, &text);
+            }
         }
     }
 
@@ -88,9 +115,10 @@ impl Transcript {
         }
     }
 
-    /// Nothing will be added: gives back the room for more.
+    /// Nothing will be added: gives back the room for more, and forgets the secrets.
     pub fn close(&mut self) {
         self.end();
+        self.redaction = Redaction::default();
         self.text.shrink_to_fit();
         self.lines.shrink_to_fit();
     }

@@ -1,5 +1,7 @@
 //! Facts × expectations → success, or the first thing that is wrong.
 
+mod trials;
+
 use std::sync::Arc;
 
 use super::failure::{Failure, Reason};
@@ -23,14 +25,36 @@ pub struct Judgement {
 /// Judges what a probe found. A conversation that broke is a failure; one that ran to its end is
 /// judged by what was expected, in the order in which a probe meets it.
 pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
-    let expect = &endpoint.module.expect;
-    let judgements: Vec<Judgement> = [banner, auth_in_clear, starttls, tls_min, certificate, auth]
-        .iter()
-        .filter_map(|judge| judge(expect, &findings))
-        .collect();
+    let (module, expect) = (&endpoint.module, &endpoint.module.expect);
+    if expect.port_closed {
+        let judgement = port_closed(&findings);
+        let failure = judgement.as_ref().map_or(findings.breakdown.clone(), |judgement| judgement.failure.clone());
+        return Outcome { endpoint, findings, failure, judgements: judgement.into_iter().collect() };
+    }
+    let seen = [banner, auth_in_clear, starttls].iter().map(|judge| judge(expect, &findings));
+    let clear = [trials::starttls_required(module, &findings)];
+    let inside = [tls_min, certificate, auth].iter().map(|judge| judge(expect, &findings));
+    let tried = [trials::login(module, &findings), trials::mail(module, &findings)];
+    let judgements: Vec<Judgement> = seen.chain(clear).chain(inside).chain(tried).flatten().collect();
     let unmet = || judgements.iter().find_map(|judgement| judgement.failure.clone());
     let failure = findings.breakdown.clone().or_else(unmet);
     Outcome { endpoint, findings, failure, judgements }
+}
+
+/// Nobody may listen: what breaks at the connection is then as it should be, and all that comes after is not
+/// looked at. `None` when it could not be tried.
+fn port_closed(findings: &Findings) -> Verdict {
+    let at_connection = findings.breakdown.as_ref().filter(|failure| failure.phase <= Phase::Connect);
+    match at_connection.map(|failure| (failure.phase, failure.reason)) {
+        Some((Phase::Connect, reason @ (Reason::Refused | Reason::Timeout | Reason::Unreachable))) => {
+            judgement("port", reason.to_string(), None)
+        }
+        Some(_) => None,
+        None => {
+            let detail = "the port accepts connections, and `expect.port: closed` forbids it";
+            judgement("port", "open".into(), Some(Failure::new(Phase::Connect, Reason::PortOpen, detail)))
+        }
+    }
 }
 
 type Verdict = Option<Judgement>;

@@ -2,17 +2,22 @@
 //!
 //! Here alone are the deadline of a read, the clock of a phase and the transcript.
 
-use crate::endpoint::Security;
+use crate::endpoint::{Module, Security};
 use crate::mail::smtp::command::{Command, EhloName};
-use crate::mail::smtp::session::{Action, Fault, Session, Step, TlsUse};
-use crate::outcome::failure::Failure;
+use crate::mail::smtp::login::{Channel, Login};
+use crate::mail::smtp::session::{Action, Fault, Session, Step, Tasks, TlsUse};
+use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::phase_of;
 use crate::outcome::transcript::Speaker;
 use crate::phase::Phase;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use tokio::time::{Instant, timeout};
 
@@ -28,7 +33,8 @@ const CLOSE_WAIT: Duration = Duration::from_millis(100);
 
 /// Talks with the server from its greeting to QUIT.
 pub(super) async fn dialogue(run: &mut Run, stream: Stream) -> Result<(), Halt> {
-    let mut dialogue = begin(run, stream, true);
+    let tasks = tasks(&run.endpoint.module)?;
+    let mut dialogue = begin(run, stream, true, tasks);
     let result = dialogue.talk().await;
     dialogue.close().await;
     dialogue.run.findings.smtp = dialogue.session.into_facts();
@@ -37,7 +43,7 @@ pub(super) async fn dialogue(run: &mut Run, stream: Stream) -> Result<(), Halt> 
 
 /// Talks as far as the server's consent to STARTTLS. `None` where it does not come to that; leave is then taken.
 pub(super) async fn up_to_tls(run: &mut Run, stream: Stream) -> Option<Stream> {
-    let mut dialogue = begin(run, stream, false);
+    let mut dialogue = begin(run, stream, false, Tasks::default());
     let result = dialogue.talk().await;
     if result.is_ok() && dialogue.session.step() == Step::StartTls {
         return dialogue.stream.take();
@@ -46,13 +52,14 @@ pub(super) async fn up_to_tls(run: &mut Run, stream: Stream) -> Option<Stream> {
     None
 }
 
-fn begin(run: &mut Run, stream: Stream, handshakes: bool) -> Dialogue<'_> {
+fn begin(run: &mut Run, stream: Stream, handshakes: bool, tasks: Tasks) -> Dialogue<'_> {
     let name = match &run.endpoint.module.ehlo_name {
         Some(name) => name.clone(),
         None => own_address(&stream),
     };
-    let session = Session::new(tls_use(run.endpoint.module.security), name);
-    let session = if run.is_light() { session.lightly() } else { session };
+    let session = Session::new(tls_use(run.endpoint.module.security), name).with_tasks(tasks);
+    let mut session = if run.is_light() { session.lightly() } else { session };
+    session.set_channel(channel(run, &stream));
     Dialogue {
         run,
         stream: Some(stream),
@@ -71,6 +78,38 @@ fn tls_use(security: Security) -> TlsUse {
         Security::Opportunistic => TlsUse::IfOffered,
         Security::StartTls => TlsUse::Required,
         Security::Tls => TlsUse::FromTheStart,
+    }
+}
+
+/// What the module wants done beyond looking.
+fn tasks(module: &Module) -> Result<Tasks, Failure> {
+    let login = match &module.login {
+        None => None,
+        Some(trial) => Some(Arc::new(Login {
+            credentials: trial.credentials.clone(),
+            mechanism: trial.mechanism,
+            insecure: trial.insecure,
+            nonce: nonce()?,
+        })),
+    };
+    let envelope = module.mail.as_ref().map(|trial| trial.envelope.clone());
+    Ok(Tasks { mail_in_clear: module.expect.starttls_required, login, envelope })
+}
+
+/// RFC 5802 §5.1: printable, without a comma, and 144 bits that nobody can guess.
+fn nonce() -> Result<String, Failure> {
+    let mut bytes = [0; 18];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Failure::new(Phase::Auth, Reason::LocalResource, "this machine gives no random numbers"))?;
+    Ok(STANDARD.encode(bytes))
+}
+
+/// What the line is worth to a secret.
+fn channel(run: &Run, stream: &Stream) -> Channel {
+    match (stream, &run.findings.certificate) {
+        (Stream::Clear(_), _) => Channel::Clear,
+        (Stream::Tls(_), Some(certificate)) if certificate.invalid.is_empty() => Channel::Verified,
+        (Stream::Tls(_), _) => Channel::Unverified,
     }
 }
 
@@ -139,7 +178,7 @@ impl Dialogue<'_> {
 
     async fn send(&mut self, command: &Command) -> Result<Action, Halt> {
         let line = command.to_line();
-        self.run.findings.transcript.add(self.run.elapsed(), Speaker::Client, &line);
+        self.run.findings.transcript.add(self.run.elapsed(), Speaker::Client, &command.shown());
         self.left |= *command == Command::Quit;
         let Some(stream) = &mut self.stream else { return Ok(Action::Done) };
         let written = self.run.within(stream.write_all(line.as_bytes())).await;
@@ -169,9 +208,11 @@ impl Dialogue<'_> {
             // TLS ended without close_notify: the same as an end of the stream where more was due.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended(),
             Ok(Ok(length)) => {
-                let received = buffer.get(..length).unwrap_or_default();
-                self.run.findings.transcript.received(self.run.elapsed(), received);
-                self.session.feed(received);
+                let bytes = buffer.get(..length).unwrap_or_default();
+                let at = self.run.elapsed();
+                self.run.findings.transcript.conceal(self.session.redaction(), self.session.step() == Step::Auth);
+                self.run.findings.transcript.received(at, bytes);
+                self.session.feed(bytes);
                 Ok(self.session.next_action())
             }
             Ok(Err(error)) => self.broken(&error),
@@ -183,7 +224,9 @@ impl Dialogue<'_> {
         let at = self.read_at.unwrap_or_else(|| self.run.now());
         self.run.lap_at(Phase::StartTls, at);
         let Some(stream) = self.stream.take() else { return Ok(Action::Done) };
-        self.stream = Some(tls::handshake(self.run, stream).await?);
+        let stream = tls::handshake(self.run, stream).await?;
+        self.session.set_channel(channel(self.run, &stream));
+        self.stream = Some(stream);
         let action = self.session.tls_started();
         self.begin(self.session.step());
         Ok(action)

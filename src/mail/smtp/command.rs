@@ -3,6 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use zeroize::Zeroizing;
+
+use super::envelope::{Address, Sender};
+use crate::mail::sasl::Mechanism;
+use crate::mail::secret::{REDACTED, Secret};
+
 /// Every command this client can send. There is no `DATA`: a probe never sends mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -12,19 +18,64 @@ pub enum Command {
     Helo(EhloName),
     /// RFC 3207 §4.
     StartTls,
+    /// RFC 4954 §4, with the initial response in base64 if there is one.
+    Auth(Mechanism, Option<Secret>),
+    /// An answer to a challenge, in base64 (RFC 4954 §4).
+    AuthAnswer(Secret),
+    /// `*`: the exchange is given up (RFC 4954 §4).
+    AuthCancel,
+    /// RFC 5321 §4.1.1.2.
+    Mail {
+        /// Who the mail would be from.
+        from: Sender,
+        /// The address is not ASCII (RFC 6531 §3.4).
+        smtputf8: bool,
+    },
+    /// RFC 5321 §4.1.1.3.
+    Rcpt(Address),
+    /// RFC 5321 §4.1.1.5.
+    Rset,
     /// RFC 5321 §4.1.1.10.
     Quit,
 }
 
 impl Command {
     /// The command line, with its CRLF (RFC 5321 §2.3.8).
-    pub fn to_line(&self) -> String {
+    pub fn to_line(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("{}\r\n", *self.text(&|secret| String::from_utf8_lossy(secret.expose()).into_owned())))
+    }
+
+    /// The command for people: without its secret, and without an end.
+    pub fn shown(&self) -> String {
+        self.text(&|_| REDACTED.to_owned()).to_string()
+    }
+
+    /// What of it must not be shown.
+    pub fn secret(&self) -> Option<&Secret> {
         match self {
-            Self::Ehlo(name) => format!("EHLO {name}\r\n"),
-            Self::Helo(name) => format!("HELO {name}\r\n"),
-            Self::StartTls => "STARTTLS\r\n".into(),
-            Self::Quit => "QUIT\r\n".into(),
+            Self::Auth(_, secret) => secret.as_ref(),
+            Self::AuthAnswer(secret) => Some(secret),
+            _ => None,
         }
+    }
+
+    fn text(&self, secret: &dyn Fn(&Secret) -> String) -> Zeroizing<String> {
+        Zeroizing::new(match self {
+            Self::Ehlo(name) => format!("EHLO {name}"),
+            Self::Helo(name) => format!("HELO {name}"),
+            Self::StartTls => "STARTTLS".into(),
+            Self::Auth(mechanism, None) => format!("AUTH {}", mechanism.name()),
+            Self::Auth(mechanism, Some(initial)) => {
+                format!("AUTH {} {}", mechanism.name(), *Zeroizing::new(secret(initial)))
+            }
+            Self::AuthAnswer(answer) => secret(answer),
+            Self::AuthCancel => "*".into(),
+            Self::Mail { from, smtputf8: false } => format!("MAIL FROM:{from}"),
+            Self::Mail { from, smtputf8: true } => format!("MAIL FROM:{from} SMTPUTF8"),
+            Self::Rcpt(to) => format!("RCPT TO:{to}"),
+            Self::Rset => "RSET".into(),
+            Self::Quit => "QUIT".into(),
+        })
     }
 }
 
@@ -109,6 +160,19 @@ mod tests {
     #[test]
     fn lines_end_in_crlf() {
         let name = EhloName::literal("::1".parse().unwrap());
-        assert_eq!(Command::Ehlo(name).to_line(), "EHLO [IPv6:::1]\r\n");
+        assert_eq!(*Command::Ehlo(name).to_line(), "EHLO [IPv6:::1]\r\n");
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secret() {
+        let answer = Command::AuthAnswer(Secret::from("c2VjcmV0"));
+        assert_eq!((answer.to_line().as_str(), answer.shown().as_str()), ("c2VjcmV0\r\n", "<redacted>"));
+        let auth = Command::Auth(Mechanism::Plain, Some(Secret::from("c2VjcmV0")));
+        assert_eq!(
+            (auth.to_line().as_str(), auth.shown().as_str()),
+            ("AUTH PLAIN c2VjcmV0\r\n", "AUTH PLAIN <redacted>")
+        );
+        assert_eq!(*Command::Auth(Mechanism::Login, None).to_line(), "AUTH LOGIN\r\n");
+        assert!(!format!("{answer:?} {auth:?}").contains("c2VjcmV0"));
     }
 }

@@ -4,6 +4,8 @@
 //! bare LF, any bytes in the text, any three digits) and refuses what two programs would read
 //! differently (a missing separator, codes that change within one reply).
 
+use crate::mail::secret::Redaction;
+
 /// The longest reply, in octets of text.
 const MAX_REPLY: usize = 64 * 1024;
 
@@ -30,6 +32,14 @@ impl Reply {
         let ok = matches!(parts[..], [class, subject, detail]
             if matches!(class, "2" | "4" | "5") && digits(subject, 3) && digits(detail, 3));
         ok.then(|| text.to_owned())
+    }
+
+    /// The reply as it may be shown.
+    pub(super) fn concealed(mut self, redaction: &Redaction) -> Self {
+        for line in &mut self.lines {
+            *line = redaction.apply(line).into_owned();
+        }
+        self
     }
 
     /// The text of all lines, one after another.

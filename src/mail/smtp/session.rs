@@ -1,16 +1,29 @@
 //! One SMTP conversation as a machine without I/O: feed it what the server sent, do what it says.
 //!
-//! It greets, starts TLS if asked to, greets again and leaves; it never sends mail. It sends one command
+//! It greets, starts TLS if asked to, greets again and leaves. If asked to, it logs in ([`super::login`]) and
+//! asks whether a mail would be taken, which it never sends: after MAIL and RCPT comes RSET. It sends one command
 //! at a time, and only after the whole reply to the one before: nothing is ever pipelined (RFC 2920 §3.1
 //! would allow it only where the server offers it, and servers punish clients that try).
 //!
 //! What goes wrong is told once, as [`Action::Fail`]; the machine then takes leave as politely as the
 //! state of the line allows. Deadlines, sockets and the TLS handshake are the driver's business.
 
+mod errands;
+mod fault;
+
+use std::sync::Arc;
+
 use super::capabilities::Capabilities;
 use super::command::{Command, EhloName};
+use super::envelope::Envelope;
+use super::login::{self, Attempt, Channel, LoginFact};
 use super::reply::{Reply, ReplyFault, ReplyReader};
 use crate::mail::line::LineBuffer;
+use crate::mail::secret::Redaction;
+
+pub use errands::Tasks;
+pub use fault::Fault;
+use fault::refusal;
 
 /// When the session starts TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +45,19 @@ pub enum Step {
     Greeting,
     /// EHLO, and HELO if the server knew no EHLO.
     Ehlo,
+    /// MAIL before TLS, which the server ought to refuse.
+    MailClear,
     /// STARTTLS to its reply.
     StartTls,
     /// EHLO inside TLS after STARTTLS.
     EhloTls,
-    /// QUIT to its reply.
+    /// AUTH to its last reply.
+    Auth,
+    /// MAIL to its reply.
+    Mail,
+    /// RCPT to its reply.
+    Rcpt,
+    /// QUIT to its reply, and RSET before it where there is something to take back.
     Quit,
 }
 
@@ -55,37 +76,6 @@ pub enum Action {
     Done,
 }
 
-/// What went wrong in the dialogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// 421, or a greeting of 4xx: the server turns us away for now.
-    RateLimited(Reply),
-    /// 4xx: not now.
-    Transient(Reply),
-    /// 5xx: no.
-    Permanent(Reply),
-    /// A code that cannot answer this command.
-    Unexpected(Reply),
-    /// A line that is no reply line.
-    Malformed(Vec<u8>),
-    /// A line, reply or session beyond its limit.
-    TooLarge,
-    /// Bytes that answer nothing we asked.
-    Unsolicited(Vec<u8>),
-    /// STARTTLS is required and was not offered.
-    StartTlsNotOffered {
-        /// A firewall had overwritten the keyword with `X`s.
-        masked: bool,
-    },
-    /// Bytes came in clear behind the reply to STARTTLS.
-    StartTlsInjection(Vec<u8>),
-    /// The stream ended where more was due.
-    Closed {
-        /// What had arrived of the next line.
-        partial: Vec<u8>,
-    },
-}
-
 /// What the dialogue has shown so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -97,6 +87,14 @@ pub struct Facts {
     pub tls: Option<Capabilities>,
     /// The last reply's code of each step that had one.
     pub codes: Vec<(Step, u16)>,
+    /// What came of logging in; `None` when it was not asked for, not reached, or broke off.
+    pub login: Option<LoginFact>,
+    /// The answer to MAIL before TLS.
+    pub mail_clear: Option<Reply>,
+    /// The answer to MAIL.
+    pub mail: Option<Reply>,
+    /// The answer to RCPT; there is none where MAIL was refused.
+    pub rcpt: Option<Reply>,
 }
 
 #[derive(Debug)]
@@ -107,10 +105,22 @@ enum State {
     Ehlo(Stage),
     /// Waiting for the reply to HELO, which EHLO's refusal made necessary.
     Helo(Stage, Reply),
+    /// Waiting for the reply to MAIL before TLS; then the session goes on as this EHLO would have it.
+    MailClear(Stage),
+    /// The same for RSET, which takes back what should not have been accepted.
+    ResetClear(Stage),
     /// Waiting for the reply to STARTTLS.
     StartTls,
     /// The driver is doing the handshake.
     Handshake,
+    /// Waiting for the next reply to AUTH or to an answer.
+    Auth(Box<Attempt>),
+    /// Waiting for the reply to MAIL.
+    Mail(Arc<Envelope>),
+    /// Waiting for the reply to RCPT.
+    Rcpt,
+    /// Waiting for the reply to RSET.
+    Reset,
     /// Something is wrong; the line is in step, so QUIT can follow.
     Leaving,
     /// Waiting for the reply to QUIT.
@@ -149,6 +159,12 @@ pub struct Session {
     light: bool,
     /// Set by [`Self::leave_early`]: take leave at the next reply.
     leaving_early: bool,
+    /// What to do beyond looking.
+    tasks: Tasks,
+    channel: Channel,
+    redaction: Redaction,
+    /// MAIL was accepted, and not taken back yet.
+    in_transaction: bool,
 }
 
 impl Session {
@@ -163,12 +179,34 @@ impl Session {
             facts: Facts::default(),
             light: false,
             leaving_early: false,
+            tasks: Tasks::default(),
+            channel: Channel::Clear,
+            redaction: Redaction::default(),
+            in_transaction: false,
         }
     }
 
     /// The same session, which takes leave after EHLO in clear. STARTTLS must still be offered where it is required.
     pub fn lightly(self) -> Self {
         Self { light: true, ..self }
+    }
+
+    /// The same session with more to do.
+    pub fn with_tasks(mut self, tasks: Tasks) -> Self {
+        if let Some(login) = &tasks.login {
+            login::conceal(&mut self.redaction, login);
+        }
+        Self { tasks, ..self }
+    }
+
+    /// What the line is like from now on. Until it is said to be otherwise, no secret goes over it.
+    pub fn set_channel(&mut self, channel: Channel) {
+        self.channel = channel;
+    }
+
+    /// What must not be shown of the dialogue.
+    pub fn redaction(&self) -> &Redaction {
+        &self.redaction
     }
 
     /// Takes bytes the server sent.
@@ -187,10 +225,10 @@ impl Session {
         let step = self.step();
         match std::mem::replace(&mut self.state, State::Done) {
             // RFC 5321 §3.8: the server may close after 221, and some close instead of it.
-            State::Quit | State::Done | State::Leaving => Action::Done,
+            State::Quit | State::Done | State::Leaving | State::Reset => Action::Done,
             // It was the refusal of EHLO that it hung up on.
             State::Helo(_, refusal) => Action::Fail(step, Fault::Permanent(refusal)),
-            _ => Action::Fail(step, Fault::Closed { partial: self.lines.pending().to_vec() }),
+            _ => self.blame(step, Fault::Closed { partial: self.lines.pending().to_vec() }),
         }
     }
 
@@ -209,8 +247,12 @@ impl Session {
         match &self.state {
             State::Greeting => Step::Greeting,
             State::Ehlo(stage) | State::Helo(stage, _) => stage.step(),
+            State::MailClear(_) | State::ResetClear(_) => Step::MailClear,
             State::StartTls | State::Handshake => Step::StartTls,
-            State::Leaving | State::Quit | State::Done => Step::Quit,
+            State::Auth(_) => Step::Auth,
+            State::Mail(_) => Step::Mail,
+            State::Rcpt => Step::Rcpt,
+            State::Reset | State::Leaving | State::Quit | State::Done => Step::Quit,
         }
     }
 
@@ -219,10 +261,7 @@ impl Session {
         match self.state {
             State::Done => return Action::Done,
             State::Handshake => return Action::StartTls,
-            State::Leaving => {
-                self.state = State::Quit;
-                return Action::Send(Command::Quit);
-            }
+            State::Leaving => return self.take_leave(),
             _ => {}
         }
         loop {
@@ -242,21 +281,29 @@ impl Session {
 
     fn reply(&mut self, reply: Reply) -> Action {
         let step = self.step();
-        self.facts.codes.retain(|(seen, _)| *seen != step);
-        self.facts.codes.push((step, reply.code));
+        if !matches!(self.state, State::ResetClear(_)) {
+            self.facts.codes.retain(|(seen, _)| *seen != step);
+            self.facts.codes.push((step, reply.code));
+        }
         let state = std::mem::replace(&mut self.state, State::Done);
         if matches!(state, State::Greeting) {
             self.facts.greeting = Some(reply.clone());
         }
         // RFC 5321 §3.8: 421 may answer any command, when the server must shut down.
-        if reply.code == 421 && !matches!(state, State::Quit | State::StartTls) {
+        if reply.code == 421 && !matches!(state, State::Quit | State::Reset | State::StartTls) {
             return self.fail(step, Fault::RateLimited(reply));
         }
         match state {
             State::Greeting => self.greeted(reply),
             State::Ehlo(stage) => self.ehlo_answered(stage, reply),
             State::Helo(stage, _) => self.helo_answered(stage, reply),
+            State::MailClear(stage) => self.mail_in_clear_answered(stage, reply),
+            State::ResetClear(stage) => self.go_on(stage, Step::MailClear),
             State::StartTls => self.starttls_answered(reply),
+            State::Auth(attempt) => self.auth_answered(attempt, reply),
+            State::Mail(envelope) => self.mail_answered(&envelope, reply),
+            State::Rcpt => self.rcpt_answered(reply),
+            State::Reset => self.send(Step::Quit, State::Quit, Command::Quit),
             // Whatever answers QUIT, the probe is over: 221, 250, 421, 451 are all seen.
             State::Quit | State::Leaving | State::Done | State::Handshake => Action::Done,
         }
@@ -310,15 +357,24 @@ impl Session {
             Stage::AfterStartTls | Stage::ImplicitTls => self.facts.tls = Some(capabilities),
         }
         // RFC 3207 §4.2 forbids STARTTLS inside TLS: offered there, it is noted and never used.
-        let in_clear = stage == Stage::Clear && !self.leaving_early;
+        if stage == Stage::Clear && !self.leaving_early {
+            if self.tls == TlsUse::Required && !starttls {
+                return self.fail(Step::StartTls, Fault::StartTlsNotOffered { masked });
+            }
+            if self.tasks.mail_in_clear {
+                return self.try_mail_in_clear(stage);
+            }
+        }
+        self.go_on(stage, stage.step())
+    }
+
+    /// After the step `after`: STARTTLS if it is due, else what there is to do on this line.
+    fn go_on(&mut self, stage: Stage, after: Step) -> Action {
+        let offered = stage == Stage::Clear && self.facts.clear.as_ref().is_some_and(|offered| offered.starttls);
         match self.tls {
-            TlsUse::Required if in_clear && !starttls => {
-                self.fail(Step::StartTls, Fault::StartTlsNotOffered { masked })
-            }
-            TlsUse::Required | TlsUse::IfOffered if in_clear && starttls && !self.light => {
-                self.send(stage.step(), State::StartTls, Command::StartTls)
-            }
-            _ => self.send(stage.step(), State::Quit, Command::Quit),
+            _ if self.leaving_early || self.light => self.leave(after),
+            TlsUse::Required | TlsUse::IfOffered if offered => self.send(after, State::StartTls, Command::StartTls),
+            _ => self.log_in(after),
         }
     }
 
@@ -341,7 +397,7 @@ impl Session {
 
     fn send_ehlo(&mut self, after: Step, stage: Stage) -> Action {
         if self.leaving_early {
-            return self.send(after, State::Quit, Command::Quit);
+            return self.leave(after);
         }
         self.send(after, State::Ehlo(stage), Command::Ehlo(self.name.clone()))
     }
@@ -352,6 +408,7 @@ impl Session {
         let pending = self.lines.pending();
         if pending.is_empty() {
             self.state = state;
+            command.secret().into_iter().for_each(|secret| self.redaction.add(secret));
             return Action::Send(command);
         }
         let fault = match pending.strip_prefix(b"421") {
@@ -365,7 +422,7 @@ impl Session {
     fn fail(&mut self, step: Step, fault: Fault) -> Action {
         self.lines.discard();
         self.state = State::Leaving;
-        Action::Fail(step, fault)
+        self.blame(step, fault)
     }
 
     /// A failure after which nobody knows whose turn it is: no further word.
@@ -380,17 +437,11 @@ impl Session {
 
     fn give_up_at(&mut self, step: Step, fault: Fault) -> Action {
         self.state = State::Done;
-        Action::Fail(step, fault)
+        self.blame(step, fault)
     }
-}
 
-/// A reply that is not the one hoped for.
-fn refusal(reply: Reply) -> Fault {
-    match reply.code {
-        421 => Fault::RateLimited(reply),
-        400..=499 => Fault::Transient(reply),
-        500..=599 => Fault::Permanent(reply),
-        _ => Fault::Unexpected(reply),
+    fn blame(&self, step: Step, fault: Fault) -> Action {
+        Action::Fail(step, fault.concealed(&self.redaction))
     }
 }
 
