@@ -58,6 +58,8 @@ async fn the_answer_is_held_against_what_is_expected() {
         ("250 ok", "ok", "relay_accepted in rcpt", "relay_accepted in rcpt"),
         ("550 5.1.1 no such user", "permanent_reply in rcpt", "ok", "ok"),
         ("554 5.7.1 relay access denied", "permanent_reply in rcpt", "ok", "permanent_reply in rcpt"),
+        ("454 4.7.1 Relay access denied", "transient_reply in rcpt", "ok", "transient_reply in rcpt"),
+        ("454 4.3.0 later", "transient_reply in rcpt", "transient_reply in rcpt", "transient_reply in rcpt"),
         ("450 4.7.1 greylisted", "greylisted in rcpt", "greylisted in rcpt", "greylisted in rcpt"),
         ("451 4.7.1 greylisted", "greylisted in rcpt", "greylisted in rcpt", "ok"),
         ("450 4.2.0 greylisted", "greylisted in rcpt", "greylisted in rcpt", "greylisted in rcpt"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Module;
 use crate::mail::sasl::{Credentials, Mechanism};
 use crate::mail::smtp::envelope::Envelope;
+use crate::mail::smtp::reply::Reply;
 
 impl Module {
     /// Whether a probe does more than look.
@@ -47,12 +48,16 @@ pub enum MailExpectation {
 }
 
 impl MailExpectation {
-    /// Whether a reply code is what was expected.
-    pub fn is_met_by(&self, code: u16) -> bool {
-        match self {
-            Self::Accepted => (200..300).contains(&code),
-            Self::Rejected => (500..600).contains(&code),
-            Self::Codes(codes) => codes.contains(&code),
+    /// Whether a reply is what was expected.
+    ///
+    /// 454 with 4.7.1 is how Postfix refuses to relay unless its administrator says otherwise
+    /// (`defer_unauth_destination`): a refusal, for it is not going to change its mind.
+    pub fn is_met_by(&self, reply: &Reply) -> bool {
+        match (self, reply.code) {
+            (Self::Accepted, code) => (200..300).contains(&code),
+            (Self::Rejected, 454) => reply.enhanced_code().as_deref() == Some("4.7.1"),
+            (Self::Rejected, code) => (500..600).contains(&code),
+            (Self::Codes(codes), code) => codes.contains(&code),
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn mail(module: &Module, findings: &Findings) -> Verdict {
         (Some(mail), None) if mail.code >= 300 => (Phase::Mail, mail),
         _ => return None,
     };
-    let failure = (!expect.is_met_by(reply.code)).then(|| match reply.code {
+    let failure = (!expect.is_met_by(reply)).then(|| match reply.code {
         200..=299 => {
             let text = Printable::from_bytes(&reply.text());
             let detail =
