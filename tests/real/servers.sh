@@ -16,8 +16,10 @@ POSTFIX_SMTP=19025          # STARTTLS optional, no AUTH at all, as an MX has it
 POSTFIX_SUBMISSION=19587    # STARTTLS required, AUTH only after it
 POSTFIX_SUBMISSIONS=19465   # TLS from the start, AUTH
 POSTFIX_POSTSCREEN=19026    # postscreen: half a greeting, the rest 3 s later
+POSTFIX_AUTH=19588          # the same with every mechanism of Dovecot's
 EXIM_SMTP=19125             # STARTTLS optional, AUTH only after it
 EXIM_SUBMISSIONS=19466      # TLS from the start, AUTH
+EXIM_AUTH=19126             # the same with CRAM-MD5 alone
 OPENSMTPD_SMTP=19225        # STARTTLS optional, AUTH only after it
 OPENSMTPD_SUBMISSIONS=19467 # TLS from the start, AUTH
 OPENSMTPD_PLAIN=19226       # neither TLS nor AUTH
@@ -140,7 +142,7 @@ state_dir = $dir/dovecot/state
 log_path = $dir/logs/dovecot.log
 protocols =
 ssl = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login cram-md5 scram-sha-256
 # No delay after a wrong password.
 auth_failure_delay = 0
 service anvil {
@@ -196,6 +198,11 @@ smtpd_sasl_path = private/auth
 # Mail for test.example, and any mail of a logged-in user, goes nowhere.
 relay_domains = test.example
 relay_transport = discard:
+# One mailbox that does not exist, and one before which strangers have to wait.
+smtpd_recipient_restrictions = check_recipient_access
+  inline:{{nobody@test.example = 550 5.1.1 No such mailbox} {grey@test.example = 450 4.7.1 Greylisted}}
+# Other ports than the one for it show what they always have.
+smtpd_sasl_mechanism_filter = plain, login
 default_transport = discard:
 # Every client of postscreen has to wait for the greeting, each time: nobody is
 # on a list, and nobody is remembered for longer than the smallest time.
@@ -215,6 +222,11 @@ END
   -o syslog_name=postfix/submissions
   -o smtpd_tls_wrappermode=yes
   -o smtpd_sasl_auth_enable=yes
+127.0.0.1:$POSTFIX_AUTH inet n - n - - smtpd
+  -o syslog_name=postfix/auth
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_sasl_mechanism_filter=!external,static:rest
 127.0.0.1:$POSTFIX_POSTSCREEN inet n - n - 1 postscreen
 smtpd     pass  -       -       n       -       -       smtpd
 tlsproxy  unix  -       -       n       -       0       tlsproxy
@@ -256,7 +268,7 @@ notifier_socket =
 log_selector = +smtp_connection +incoming_port +tls_cipher
 keep_environment =
 local_interfaces = 127.0.0.1
-daemon_smtp_ports = $EXIM_SMTP : $EXIM_SUBMISSIONS
+daemon_smtp_ports = $EXIM_SMTP : $EXIM_SUBMISSIONS : $EXIM_AUTH
 tls_on_connect_ports = $EXIM_SUBMISSIONS
 tls_advertise_hosts = *
 tls_certificate = $dir/certs/exim.pem
@@ -277,14 +289,22 @@ PLAIN:
   driver = plaintext
   public_name = PLAIN
   server_prompts = :
+  server_advertise_condition = \${if !eq{\$received_port}{$EXIM_AUTH}}
   server_set_id = \$auth2
   server_condition = \${if and{{eq{\$auth2}{$user}}{eq{\$auth3}{$password}}}}
 LOGIN:
   driver = plaintext
   public_name = LOGIN
   server_prompts = Username:: : Password::
+  server_advertise_condition = \${if !eq{\$received_port}{$EXIM_AUTH}}
   server_set_id = \$auth1
   server_condition = \${if and{{eq{\$auth1}{$user}}{eq{\$auth2}{$password}}}}
+CRAM:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_advertise_condition = \${if eq{\$received_port}{$EXIM_AUTH}}
+  server_secret = \${if eq{\$auth1}{$user}{$password}fail}
+  server_set_id = \$auth1
 END
     spawn exim-stderr "$exim" -C "$dir/exim/exim.conf" -bdf
 }
@@ -326,7 +346,7 @@ tls_ok() { # PORT OPTION...: makes a TLS connection that the CA vouches for
 start() {
     prepare "$1"
     local name
-    ports_free $POSTFIX_SMTP $POSTFIX_SUBMISSION $POSTFIX_SUBMISSIONS $POSTFIX_POSTSCREEN \
+    ports_free $POSTFIX_SMTP $POSTFIX_AUTH $EXIM_AUTH $POSTFIX_SUBMISSION $POSTFIX_SUBMISSIONS $POSTFIX_POSTSCREEN \
         $EXIM_SMTP $EXIM_SUBMISSIONS $OPENSMTPD_SMTP $OPENSMTPD_SUBMISSIONS $OPENSMTPD_PLAIN
     install_all
     make_certs
@@ -336,7 +356,7 @@ start() {
     start_dovecot
     start_exim
     start_opensmtpd
-    for name in POSTFIX_SMTP POSTFIX_SUBMISSION EXIM_SMTP OPENSMTPD_SMTP; do
+    for name in POSTFIX_SMTP POSTFIX_SUBMISSION POSTFIX_AUTH EXIM_SMTP EXIM_AUTH OPENSMTPD_SMTP; do
         wait_for $name tls_ok "${!name}" -starttls smtp
     done
     for name in POSTFIX_SUBMISSIONS EXIM_SUBMISSIONS OPENSMTPD_SUBMISSIONS; do

@@ -1,0 +1,154 @@
+//! Logging in to real mail servers, and what they must not let strangers do.
+//!
+//! `tests/real.sh` starts the servers and runs these tests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mail_endpoint_exporter::outcome::Outcome;
+use support::{file, probe, verdict};
+
+struct Rig {
+    folder: PathBuf,
+    env: HashMap<String, String>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let folder = PathBuf::from(std::env::var("REAL_DIR").expect("run by tests/real.sh"));
+        let text = std::fs::read_to_string(folder.join("env")).unwrap();
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        Self { env: pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(), folder }
+    }
+
+    fn address(&self, key: &str) -> SocketAddr {
+        format!("127.0.0.1:{}", self.env[key]).parse().unwrap()
+    }
+
+    async fn probe(&self, key: &str, security: &str, more: &str) -> Outcome {
+        let module = format!("{{security: {security}, ca_file: '{}', timeout: 10s, {more}}}", self.env["CA_FILE"]);
+        probe(self.address(key), &module).await
+    }
+
+    fn auth(&self, password: &Path, more: &str) -> String {
+        format!("auth: {{username: {}, password_file: '{}'{more}}}", self.env["SMTP_USER"], password.display())
+    }
+
+    fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join("logs").join(name)).unwrap_or_default()
+    }
+}
+
+/// Server, security, the mechanism in the configuration, and the one that is used.
+const LOGINS: &[(&str, &str, &str, &str)] = &[
+    ("POSTFIX_AUTH", "starttls", "auto", "SCRAM-SHA-256"),
+    ("POSTFIX_AUTH", "starttls", "scram-sha-256", "SCRAM-SHA-256"),
+    ("POSTFIX_AUTH", "starttls", "plain", "PLAIN"),
+    ("POSTFIX_AUTH", "starttls", "login", "LOGIN"),
+    ("POSTFIX_AUTH", "starttls", "cram-md5", "CRAM-MD5"),
+    ("POSTFIX_SUBMISSIONS", "tls", "auto", "PLAIN"),
+    ("EXIM_SUBMISSIONS", "tls", "auto", "PLAIN"),
+    ("EXIM_SUBMISSIONS", "tls", "login", "LOGIN"),
+    ("EXIM_AUTH", "starttls", "auto", "CRAM-MD5"),
+    ("OPENSMTPD_SMTP", "starttls", "auto", "PLAIN"),
+    ("OPENSMTPD_SUBMISSIONS", "tls", "login", "LOGIN"),
+];
+
+#[tokio::test]
+#[ignore = "needs Postfix, Dovecot, Exim and OpenSMTPD (tests/real.sh)"]
+async fn every_mechanism_logs_in_and_the_servers_have_nothing_to_complain_of() {
+    let rig = Rig::new();
+    let right = file("password", &format!("{}\n", rig.env["SMTP_PASSWORD"]));
+    let logs = ["postfix.log", "exim-main.log", "exim-reject.log", "exim-panic.log", "opensmtpd.log", "dovecot.log"];
+    let before: Vec<usize> = logs.iter().map(|name| rig.log(name).len()).collect();
+    for (key, security, mechanism, used) in LOGINS {
+        let auth = rig.auth(&right, &format!(", mechanism: {mechanism}"));
+        let mail = "mail: {from: 'tester@test.example', to: 'postmaster@test.example'}";
+        let outcome = rig.probe(key, security, &format!("{auth}, {mail}")).await;
+        assert_eq!(verdict(&outcome), "ok", "{key} {mechanism}: {:?}", outcome.failure);
+        let found = &outcome.judgements.iter().find(|one| one.expectation == "auth_accepted").unwrap().found;
+        assert_eq!(*found, format!("accepted with 235, by {used}"), "{key}");
+        let text = format!("{outcome:?}");
+        assert!(!text.contains(&rig.env["SMTP_PASSWORD"]), "{key}");
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for (name, start) in logs.iter().zip(before) {
+        let new = rig.log(name)[start..].to_ascii_lowercase();
+        for complaint in
+            ["lost connection", "improper command", "timeout", "synchronization", "warning", "error", "unexpected"]
+        {
+            let lines: Vec<&str> = new.lines().filter(|line| line.contains(complaint)).collect();
+            assert!(lines.is_empty(), "{name}: {lines:#?}");
+        }
+    }
+    let postfix = rig.log("postfix.log");
+    assert!(
+        postfix.contains("sasl_method=SCRAM-SHA-256") || postfix.contains("auth=1"),
+        "the log is the one looked at"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Postfix, Dovecot, Exim and OpenSMTPD (tests/real.sh)"]
+async fn every_server_refuses_a_wrong_password() {
+    let rig = Rig::new();
+    let wrong = file("password", "another-horse\n");
+    for (key, security, mechanism, _) in LOGINS {
+        let rejected = rig.auth(&wrong, &format!(", mechanism: {mechanism}, expect: rejected"));
+        let outcome = rig.probe(key, security, &rejected).await;
+        assert_eq!(verdict(&outcome), "ok", "{key} {mechanism}: {:?}", outcome.failure);
+        let outcome = rig.probe(key, security, &rig.auth(&wrong, &format!(", mechanism: {mechanism}"))).await;
+        assert_eq!(verdict(&outcome), "auth_rejected in auth", "{key} {mechanism}");
+        assert_eq!(outcome.failure.unwrap().code, Some(535), "{key} {mechanism}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Postfix, Exim and OpenSMTPD (tests/real.sh)"]
+async fn strangers_may_not_relay_and_mailboxes_exist_or_not() {
+    let rig = Rig::new();
+    let mail = |to: &str, expect: &str| format!("mail: {{from: 'probe@example.org', to: '{to}', expect: {expect}}}");
+    for (key, security) in [
+        ("POSTFIX_SMTP", "starttls"),
+        ("POSTFIX_SUBMISSION", "starttls"),
+        ("EXIM_SMTP", "starttls"),
+        ("OPENSMTPD_SMTP", "starttls"),
+    ] {
+        let outcome = rig.probe(key, security, &mail("someone@example.net", "rejected")).await;
+        assert_eq!(verdict(&outcome), "ok", "{key}: {:?}", outcome.failure);
+        let outcome = rig.probe(key, security, &mail("postmaster@test.example", "accepted")).await;
+        assert_eq!(verdict(&outcome), "ok", "{key}: {:?}", outcome.failure);
+        let outcome = rig.probe(key, security, &mail("postmaster@test.example", "rejected")).await;
+        assert_eq!(verdict(&outcome), "relay_accepted in rcpt", "{key}");
+    }
+    let nobody = rig.probe("POSTFIX_SMTP", "starttls", &mail("nobody@test.example", "accepted")).await;
+    assert_eq!(verdict(&nobody), "permanent_reply in rcpt");
+    let grey = rig.probe("POSTFIX_SMTP", "starttls", &mail("grey@test.example", "accepted")).await;
+    assert_eq!(verdict(&grey), "greylisted in rcpt");
+    let expected = rig.probe("POSTFIX_SMTP", "starttls", &mail("grey@test.example", "{code: [450, 451]}")).await;
+    assert_eq!(verdict(&expected), "ok");
+}
+
+#[tokio::test]
+#[ignore = "needs Postfix, Exim and OpenSMTPD (tests/real.sh)"]
+async fn submission_without_tls_is_refused_where_tls_is_required() {
+    let rig = Rig::new();
+    let required = "expect: {starttls: required}";
+    for (key, expected) in [
+        ("POSTFIX_SUBMISSION", "ok"),
+        ("POSTFIX_AUTH", "ok"),
+        ("POSTFIX_SMTP", "starttls_not_required in mail_clear"),
+        ("EXIM_SMTP", "starttls_not_required in mail_clear"),
+        ("OPENSMTPD_SMTP", "starttls_not_required in mail_clear"),
+    ] {
+        let outcome = rig.probe(key, "starttls", required).await;
+        assert_eq!(verdict(&outcome), expected, "{key}: {:?}", outcome.failure);
+        assert!(outcome.findings.tls.is_some(), "{key}: TLS comes all the same");
+    }
+}
