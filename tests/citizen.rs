@@ -1,13 +1,15 @@
-//! Manners towards servers, over all probes together: how many connections.
+//! Manners towards servers, over all probes together: how many connections, and how often.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
+mod lab;
 mod support;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use lab::{Options, Script, Server};
 use support::{Exporter, config};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -78,4 +80,34 @@ async fn two_connections_to_an_address_at_most_over_all_endpoints_ports_and_fami
         assert!(stays.len() >= 12, "each of 12 endpoints was probed: {}", stays.len());
         assert_eq!(most_at_once(&stays), 2, "{} connections", stays.len());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_turns_us_away_is_probed_more_rarely_until_it_lets_us_in() {
+    let server = Server::start(Script::of("S: 421 4.7.0 busy\nC: QUIT\nS: 221 bye\n*close"), Options::default()).await;
+    let port = server.address().port();
+    let yaml = format!(
+        "interval: 200ms\nmodules: {{m: {{security: plain}}}}\n\
+         targets: [{{name: t, host: 127.0.0.1, ports: [{{port: {port}, module: m}}]}}]\n"
+    );
+    let exporter = Exporter::start(&config(&yaml)).await;
+    exporter.first_round().await;
+    let figure = async |name| exporter.get("/metrics").await.value(name, &[]);
+    // 30 intervals: probes after 1, 2, 4, 8, 8 of them.
+    sleep(Duration::from_secs(6)).await;
+    let attempts = figure("mail_probe_attempts_total").await;
+    assert!((3.0..=9.0).contains(&attempts), "{attempts} probes of a server that wants none");
+    assert!((figure("mail_probe_current_interval_seconds").await - 1.6).abs() < 1e-9, "8 intervals");
+    server.change(Script::of("S: 220 mx\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close"), None);
+    for _ in 0..100 {
+        if figure("mail_probe_success").await > 0.5 {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let before = figure("mail_probe_attempts_total").await;
+    sleep(Duration::from_secs(3)).await;
+    assert!(figure("mail_probe_attempts_total").await >= before + 3.0, "at its usual times again");
+    assert!((figure("mail_probe_current_interval_seconds").await - 0.2).abs() < 1e-9);
+    exporter.stop().await;
 }

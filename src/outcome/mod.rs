@@ -42,12 +42,19 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// What was expected, as far as it could be judged.
     pub judgements: Vec<Judgement>,
+    /// How many probes in a row the server has turned away by now, this one included; the scheduler counts them.
+    pub turned_away: u32,
 }
 
 impl Outcome {
     /// Whether every expectation was met.
     pub fn success(&self) -> bool {
         self.failure.is_none()
+    }
+
+    /// Whether the server had enough of us.
+    pub fn is_turned_away(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.reason == Reason::RateLimited)
     }
 }
 

@@ -13,20 +13,36 @@ pub fn interval(endpoint: &Endpoint, last: Option<&Outcome>) -> Duration {
 }
 
 /// The interval that a failure puts in force instead of the regular one.
-///
-/// A server that has enough of us is not asked more often: after `rate_limited` and `auth_rejected` it is the regular one
-/// at least.
 pub fn when_failing(endpoint: &Endpoint, last: Option<&Outcome>) -> Option<Duration> {
-    let failure = last?.failure.as_ref()?;
-    let wanted = endpoint.pace.when_failing?;
-    (!bears_no_repetition(failure.reason) || wanted > endpoint.interval).then_some(wanted)
+    let last = last?;
+    let failure = last.failure.as_ref()?;
+    if bears_no_repetition(failure.reason) { back_off(endpoint, last.turned_away) } else { endpoint.pace.when_failing }
+}
+
+/// The longest that a server which turns us away is left alone, unless it is probed more rarely anyway.
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+
+/// Nor is it for longer than so many intervals.
+const MOST_INTERVALS: u32 = 8;
+
+/// Respect for a server that has enough of us: RFC 5321 §4.5.4.1 has clients wait before they try again, and a server
+/// that counts connections lets nobody in who keeps knocking.
+///
+/// It is never asked more often than usual, nor is one whose answer to a login may lock the account. One refusal changes
+/// nothing more; from the second in a row on the interval doubles, within the two bounds, until a probe ends in any other
+/// way.
+fn back_off(endpoint: &Endpoint, refusals: u32) -> Option<Duration> {
+    let usual = endpoint.pace.when_failing.unwrap_or_default().max(endpoint.interval);
+    let times = 1_u32.checked_shl(refusals.saturating_sub(1)).unwrap_or(MOST_INTERVALS).clamp(1, MOST_INTERVALS);
+    let rest = usual.saturating_mul(times).min(LONGEST_REST).max(usual);
+    (rest > endpoint.interval).then_some(rest)
 }
 
 /// How long to wait before a probe that has failed is repeated; `None` when its failure counts.
 ///
 /// `rate_limited` always counts: to repeat would be what the server complains of. So does `auth_rejected`, which locks
-/// accounts when it comes often, and a failure whose repetition
-/// could not begin within `left`, the time until the next probe is due, which then confirms it.
+/// accounts when it comes often, and a failure whose repetition could not begin within `left`, the time until the next
+/// probe is due, which then confirms it.
 pub fn retry(outcome: &Outcome, tries: u32, left: Duration) -> Option<Duration> {
     let (pace, failure) = (&outcome.endpoint.pace, outcome.failure.as_ref()?);
     let may = tries < pace.retries && !bears_no_repetition(failure.reason) && pace.retry_delay < left;
@@ -39,9 +55,9 @@ fn bears_no_repetition(reason: Reason) -> bool {
 
 /// Whether the next probe may end after EHLO in clear, with what the last one knows of TLS.
 ///
-/// It may not where the module tries something, where the last one failed or was made by another configuration, where TLS comes first (nothing can be said
-/// before it), and not when a certificate of the chain has begun or ceased to be valid meanwhile: that is for a full
-/// probe to judge.
+/// It may not where the module tries something, where the last one failed or was made by another configuration, where TLS
+/// comes first (nothing can be said before it), and not when a certificate of the chain has begun or ceased to be valid
+/// meanwhile: that is for a full probe to judge.
 pub fn is_light(endpoint: &Endpoint, last: &Outcome, now: SystemTime) -> bool {
     let (Some(every), Some(at)) = (endpoint.pace.certificate_interval, last.findings.tls_at) else { return false };
     let (Ok(age), Some(certificate)) = (now.duration_since(at), &last.findings.certificate) else { return false };

@@ -29,7 +29,7 @@ pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
     if expect.port_closed {
         let judgement = port_closed(&findings);
         let failure = judgement.as_ref().map_or(findings.breakdown.clone(), |judgement| judgement.failure.clone());
-        return Outcome { endpoint, findings, failure, judgements: judgement.into_iter().collect() };
+        return Outcome { endpoint, findings, failure, judgements: judgement.into_iter().collect(), turned_away: 0 };
     }
     let seen = [banner, auth_in_clear, starttls].iter().map(|judge| judge(expect, &findings));
     let clear = [trials::starttls_required(module, &findings)];
@@ -38,7 +38,7 @@ pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
     let judgements: Vec<Judgement> = seen.chain(clear).chain(inside).chain(tried).flatten().collect();
     let unmet = || judgements.iter().find_map(|judgement| judgement.failure.clone());
     let failure = findings.breakdown.clone().or_else(unmet);
-    Outcome { endpoint, findings, failure, judgements }
+    Outcome { endpoint, findings, failure, judgements, turned_away: 0 }
 }
 
 /// Nobody may listen: what breaks at the connection is then as it should be, and all that comes after is not

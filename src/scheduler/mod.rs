@@ -194,7 +194,10 @@ async fn turn(
             return Turn::Stopped;
         }
     }
-    let Some(outcome) = unconfirmed else { return Turn::Skipped(Skip::Capacity) };
+    let Some(mut outcome) = unconfirmed else { return Turn::Skipped(Skip::Capacity) };
+    if outcome.is_turned_away() {
+        outcome.turned_away = last.map_or(0, |last| last.turned_away).saturating_add(1);
+    }
     let outcome = shared.store.record(outcome);
     log(&outcome, "probe failed");
     Turn::Probed(outcome)

@@ -40,6 +40,26 @@ fn the_interval_follows_the_last_outcome() {
 }
 
 #[test]
+fn a_server_that_turns_us_away_is_asked_ever_more_rarely_within_bounds() {
+    let rests = |interval: Duration, pace: Pace| {
+        let mut one = outcome(pace, Some(Reason::RateLimited));
+        one.endpoint = Arc::new(Endpoint { interval, ..Endpoint::clone(&one.endpoint) });
+        let rest = |refusals| {
+            one.turned_away = refusals;
+            super::interval(&one.endpoint, Some(&one)).as_secs()
+        };
+        [1, 2, 3, 4, 5, 6, 40].map(rest)
+    };
+    assert_eq!(rests(30 * SECOND, Pace::default()), [30, 60, 120, 240, 240, 240, 240], "8 intervals at most");
+    assert_eq!(rests(60 * SECOND, Pace::default()), [60, 120, 240, 300, 300, 300, 300], "5 minutes at most");
+    assert_eq!(rests(600 * SECOND, Pace::default()), [600; 7], "never more often than usual");
+    let hasty = Pace { when_failing: Some(SECOND), ..Pace::default() };
+    assert_eq!(rests(60 * SECOND, hasty), [60, 120, 240, 300, 300, 300, 300], "however it is with other failures");
+    let slow = Pace { when_failing: Some(100 * SECOND), ..Pace::default() };
+    assert_eq!(rests(60 * SECOND, slow), [100, 200, 300, 300, 300, 300, 300]);
+}
+
+#[test]
 fn a_failure_is_tried_again_unless_that_would_do_harm() {
     let twice = Pace { retries: 2, retry_delay: 3 * SECOND, ..Pace::default() };
     for (failure, tries, left, expected) in [
