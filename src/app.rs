@@ -155,6 +155,7 @@ impl Probing {
     fn apply(&mut self, found: Expansion) -> usize {
         let endpoints: Vec<Arc<Endpoint>> = self.configured.iter().cloned().chain(found.endpoints).collect();
         self.scheduler.apply(&endpoints);
+        self.store.set_domains(found.domains);
         self.store.set_searching(!found.is_complete);
         endpoints.len()
     }

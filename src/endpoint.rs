@@ -252,6 +252,8 @@ pub enum NameFaultKind {
     NoAddress,
     /// It does not exist.
     NotFound,
+    /// It is a domain that takes no mail (RFC 7505).
+    NullMx,
     /// No name server gave an answer that can be used.
     Failed,
     /// This machine could not ask.
@@ -294,6 +296,14 @@ pub struct Module {
     pub mail: Option<MailTrial>,
     /// What makes the probe a success.
     pub expect: Expectations,
+}
+
+impl Module {
+    /// The key of what must be shown to nobody but the hosts that the user names, if there is any.
+    pub fn secret(&self) -> Option<&'static str> {
+        let keys = [("client_certificate", self.client_certificate.is_some()), ("auth", self.login.is_some())];
+        keys.into_iter().find(|(_, is_there)| *is_there).map(|(key, _)| key)
+    }
 }
 
 /// The protocols known.

@@ -12,6 +12,17 @@ use crate::endpoint::Endpoint;
 pub enum Search {
     /// Every address of a host is an endpoint: this one, which has no address yet.
     Host(Arc<Endpoint>),
+    /// The mail servers of a domain are endpoints.
+    Domain(MailDomain),
+}
+
+/// One port of the mail servers of a domain.
+#[derive(Clone, Debug)]
+pub struct MailDomain {
+    /// The endpoint, with the domain in the place of the host.
+    pub blueprint: Arc<Endpoint>,
+    /// Every address of each host is an endpoint of its own.
+    pub every_address: bool,
 }
 
 impl Search {
@@ -19,13 +30,15 @@ impl Search {
     pub fn blueprint(&self) -> &Endpoint {
         match self {
             Self::Host(endpoint) => endpoint,
+            Self::Domain(domain) => &domain.blueprint,
         }
     }
 
-    /// The host and the port, where they are named.
+    /// The host and the port, where they are named: those of a domain are not.
     pub fn host_and_port(&self) -> Option<(String, u16)> {
         match self {
             Self::Host(endpoint) => Some((endpoint.host.to_string(), endpoint.port)),
+            Self::Domain(_) => None,
         }
     }
 

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::histogram::Histogram;
+use crate::outcome::domain::DomainFacts;
 use crate::outcome::failure::Reason;
 use crate::outcome::{CertificateFacts, Outcome};
 use crate::phase::Phase;
@@ -166,6 +167,8 @@ pub struct Snapshot {
     pub exporter: Exporter,
     /// Not all endpoints are known yet: DNS has not answered every question.
     pub searching: bool,
+    /// What DNS says of the domains among the targets.
+    pub domains: Arc<Vec<Arc<DomainFacts>>>,
 }
 
 impl Snapshot {
@@ -190,6 +193,7 @@ struct Slots {
 pub struct Store {
     slots: ArcSwap<Slots>,
     searching: AtomicBool,
+    domains: ArcSwap<Vec<Arc<DomainFacts>>>,
     in_flight: AtomicUsize,
     own: Mutex<Exporter>,
 }
@@ -210,6 +214,11 @@ impl Store {
         let slots: Vec<(EndpointId, Slot)> = in_order.iter().map(|endpoint| (endpoint.id(), slot(endpoint))).collect();
         let ordered = slots.iter().map(|(_, slot)| slot.clone()).collect();
         self.slots.store(Arc::new(Slots { by_id: slots.into_iter().collect(), ordered }));
+    }
+
+    /// What DNS says of the domains among the targets.
+    pub fn set_domains(&self, domains: Vec<Arc<DomainFacts>>) {
+        self.domains.store(Arc::new(domains));
     }
 
     /// Whether further endpoints may yet be found.
@@ -268,7 +277,7 @@ impl Store {
         let mut exporter = self.own().clone();
         exporter.endpoints = endpoints.len();
         exporter.in_flight = self.in_flight.load(Ordering::Relaxed);
-        Snapshot { endpoints, exporter, searching }
+        Snapshot { endpoints, exporter, searching, domains: self.domains.load_full() }
     }
 
     /// Held for a few instructions only.

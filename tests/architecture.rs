@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("search", &["endpoint"], &["serde", "tokio"]),
     ("config", &["mail", "cert", "phase", "proxy", "endpoint", "search"], &["tokio", "hyper", "prometheus_client"]),
     ("outcome", &["mail", "cert", "phase", "endpoint"], &["serde", "prometheus_client", "tokio", "Instant"]),
-    ("dns", &["endpoint"], &["serde", "prometheus_client"]),
+    ("dns", &["mail", "endpoint"], &["serde", "prometheus_client"]),
     (
         "prober",
         &["mail", "hello", "cert", "phase", "proxy", "endpoint", "outcome", "dns"],
@@ -31,7 +31,11 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["mail", "cert", "phase", "histogram", "endpoint", "config", "outcome", "store"],
         &["tokio", "hyper::", "Instant::now", "SystemTime::now"],
     ),
-    ("discovery", &["cert", "dns", "endpoint", "search"], &["hyper", "rustls", "serde", "prometheus_client"]),
+    (
+        "discovery",
+        &["mail", "cert", "dns", "endpoint", "outcome", "search"],
+        &["hyper", "rustls", "serde", "prometheus_client"],
+    ),
     ("scheduler", &["phase", "endpoint", "outcome", "prober", "store"], &["hyper", "rustls", "serde"]),
     ("reload", &["config"], &["hyper", "clap"]),
     ("door", &["config"], &["serde", "prometheus_client", "hyper_util", "clap"]),

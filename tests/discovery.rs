@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lab::{Answer, DnsServer, Options, Script, Server};
 use mail_endpoint_exporter::app::App;
+use mail_endpoint_exporter::config::Config;
 use mail_endpoint_exporter::dns::Resolver;
 use support::{Exporter, config};
 use tokio::time::sleep;
@@ -136,4 +137,107 @@ async fn a_name_without_addresses_is_a_failing_endpoint_and_one_family_is_enough
     assert_eq!(metrics.value("mail_target_addresses_up", &["target=\"literal\""]), 1.0);
     assert!(metrics.samples("mail_target_addresses_total{target=\"six\"").is_empty());
     rig.exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_mail_servers_of_a_domain_are_probed_and_their_faults_told() {
+    let table = [
+        (
+            "shop.example",
+            Answer::mx(&[(20, "mx2.shop.example"), (10, "mx1.shop.example"), (30, "gone.shop.example")]),
+            60,
+        ),
+        ("mx1.shop.example", Answer::addresses(&["127.0.0.1", "127.0.0.2"]), 60),
+        ("mx2.shop.example", Answer::Cname("mx1.shop.example".into()), 60),
+        ("null.example", Answer::mx(&[(0, "")]), 60),
+        ("bare.example", Answer::addresses(&["127.0.0.1"]), 60),
+        ("literal.example", Answer::mx(&[(10, "192.0.2.1")]), 60),
+        ("broken.example", Answer::ServFail, 60),
+    ];
+    let ports = "ports: [{port: PORT, module: clear}]";
+    let domains = ["shop", "null", "bare", "literal", "broken", "nowhere"];
+    let mut targets: String = domains.iter().map(|name| format!("- {{domain: {name}.example, {ports}}}\n")).collect();
+    targets += &format!("- {{name: all, domain: shop.example, {ports}, addresses: all, labels: {{site: a}}}}");
+    let rig = Rig::start(&table, &targets).await;
+    rig.exporter.first_round().await;
+    let metrics = rig.metrics().await;
+    let verdict = |target: &str, host: &str| {
+        let of = |line: &&str| line.contains(&format!("target=\"{target}\",host=\"{host}\""));
+        let success = metrics.samples("mail_probe_success{").into_iter().find(of).unwrap_or("none none");
+        let reason = metrics.samples("mail_probe_failure_info{").into_iter().find(of).unwrap_or_default();
+        let reason = reason.split("reason=\"").nth(1).map_or("", |rest| rest.split('"').next().unwrap());
+        format!("{} {reason}", success.rsplit(' ').next().unwrap()).trim_end().to_owned()
+    };
+    assert_eq!(verdict("shop.example", "mx1.shop.example"), "1.0");
+    assert_eq!(verdict("shop.example", "mx2.shop.example"), "1.0");
+    assert_eq!(verdict("shop.example", "gone.shop.example"), "0.0 dns_not_found");
+    assert_eq!(verdict("shop.example", "shop.example"), "none", "the domain itself is no mail server");
+    assert_eq!(verdict("null.example", "null.example"), "0.0 null_mx");
+    assert_eq!(verdict("bare.example", "bare.example"), "1.0");
+    assert_eq!(verdict("literal.example", "literal.example"), "0.0 dns_no_address");
+    assert_eq!(verdict("broken.example", "broken.example"), "0.0 dns_failed");
+    assert_eq!(verdict("nowhere.example", "nowhere.example"), "0.0 dns_not_found");
+    let all = metrics.samples("mail_probe_success{target=\"all\"");
+    assert_eq!(all.iter().filter(|line| line.contains("address=")).count(), 4, "{all:?}");
+
+    let problems: Vec<&str> = metrics.samples("mail_mx_problem_info{");
+    let has = |target: &str, host: &str, problem: &str| {
+        let label = format!("{{target=\"{target}\",host=\"{host}\",problem=\"{problem}\"}}");
+        assert!(problems.iter().any(|line| line.contains(&label)), "{label}: {problems:#?}");
+    };
+    has("shop.example", "mx2.shop.example", "mx_is_alias");
+    has("shop.example", "gone.shop.example", "mx_not_found");
+    has("null.example", "", "null_mx");
+    has("bare.example", "", "implicit_mx");
+    has("literal.example", "192.0.2.1", "mx_is_address");
+    assert_eq!(metrics.value("mail_mx_hosts", &["target=\"shop.example\""]), 3.0);
+    assert_eq!(metrics.value("mail_mx_hosts", &["target=\"null.example\""]), 0.0);
+    assert_eq!(
+        metrics.value("mail_mx_info", &["target=\"all\"", "host=\"mx1.shop.example\"", "preference=\"10\""]),
+        1.0
+    );
+    assert_eq!(metrics.value("mail_mx_failure_info", &["target=\"broken.example\"", "reason=\"dns_failed\""]), 1.0);
+    assert!(metrics.samples("mail_mx_hosts{target=\"broken.example\"").is_empty(), "what DNS has not told is absent");
+    rig.exporter.stop().await;
+}
+
+#[tokio::test]
+async fn an_mx_that_comes_is_probed_and_one_that_goes_is_not() {
+    let address = Answer::addresses(&["127.0.0.1"]);
+    let with = |host: &str| {
+        [
+            ("shop.example", Answer::mx(&[(10, host)]), 1),
+            ("old.example", address.clone(), 1),
+            ("new.example", address.clone(), 1),
+        ]
+    };
+    let rig = Rig::start(&with("old.example"), "- {domain: shop.example, ports: [{port: PORT, module: clear}]}").await;
+    rig.until("the old one", |metrics| metrics.body.contains("host=\"old.example\"")).await;
+    rig.dns.set(&with("new.example"));
+    let after = rig.until("the new one", |metrics| metrics.body.contains("host=\"new.example\"")).await;
+    assert!(!after.body.contains("host=\"old.example\""));
+    rig.exporter.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_secret_is_not_shown_to_hosts_that_dns_names() {
+    let identity = lab::Identity::self_signed(&lab::Leaf::new("probe.example.org", std::time::SystemTime::now()));
+    let (cert, key) =
+        (support::file("client.pem", &identity.certificate_pem), support::file("client.key", &identity.key_pem));
+    let (cert, key) = (cert.display(), key.display());
+    let yaml = format!(
+        "modules: {{smtp: {{client_certificate: {{cert_file: '{cert}', key_file: '{key}'}}}}}}\ntargets:\n- domain: a.example\n"
+    );
+    let problems = Config::load(&support::file("mail.yml", &yaml)).unwrap_err();
+    assert!(problems[0].message.contains("name a module without one, or the mail servers by `host`"), "{problems:?}");
+    std::fs::write(key.to_string(), "password").unwrap();
+    let login = format!(
+        "modules: {{in: {{security: tls, auth: {{username: probe, password_file: '{key}'}}}}}}\ntargets:\n\
+         - {{domain: a.example, ports: [{{port: 465, module: in}}]}}\n"
+    );
+    let refused = Config::load(&support::file("mail.yml", &login)).unwrap_err();
+    assert!(refused.iter().any(|problem| problem.message.contains("has `auth`")), "{refused:?}");
+    std::fs::write(key.to_string(), &identity.key_pem).unwrap();
+    let hosts = yaml.replace("- domain: a.example", "- {host: mx.a.example, ports: [25], addresses: all}");
+    assert!(Config::load(&support::file("mail.yml", &hosts)).is_ok(), "a host that the user names may see it");
 }

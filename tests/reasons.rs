@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use lab::{Authority, DAY, DnsServer, Identity, Leaf, Script, Server, Violation, liar_config, refused_port};
+use mail_endpoint_exporter::discovery::Discovery;
 use mail_endpoint_exporter::dns::Resolver;
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::outcome::failure::Reason;
@@ -308,6 +309,17 @@ async fn names_without_addresses() {
     assert_eq!(look_up("v4.example", "ipv6").await, "dns_no_address in resolve");
     assert_eq!(look_up("broken.example", "any").await, "dns_failed in resolve");
     assert_eq!(look_up("shut.example", "any").await, "dns_failed in resolve");
+}
+
+#[tokio::test]
+async fn a_domain_that_takes_no_mail() {
+    let server = DnsServer::start(&[("null.example", lab::Answer::mx(&[(0, "")]), 60)]).await;
+    let resolver = Arc::new(Resolver::with_server(server.address()).unwrap());
+    let searches = support::config("targets: [{domain: null.example}]").searches;
+    let found = Discovery::once(resolver, searches).await;
+    let mut config = support::config("targets: []");
+    config.endpoints = found.endpoints;
+    assert_eq!(verdict(&run(&config, support::no_names()).await), "null_mx in resolve");
 }
 
 /// The only reason no server can produce: a fault of our own, for which the scheduler has a test.

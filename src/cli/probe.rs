@@ -15,14 +15,16 @@ use crate::cert::name::ServerName;
 use crate::cert::roots::Roots;
 use crate::config::{Config, Shard, adhoc, by_port};
 use crate::discovery::Discovery;
+use crate::discovery::expand::Expansion;
 use crate::dns::Resolver;
 use crate::endpoint::{Endpoint, Module};
 use crate::export::text::Style;
-use crate::export::{json, openmetrics, prometheus, text};
+use crate::export::{domains, json, openmetrics, prometheus, text};
 use crate::outcome::Outcome;
+use crate::outcome::domain::DomainFacts;
 use crate::outcome::port_state::{PortState, port_states};
 use crate::prober::Prober;
-use crate::search::Search;
+use crate::search::{MailDomain, Search};
 
 /// The ports of a host named without one.
 const PORTS: [u16; 4] = [25, 465, 587, 2525];
@@ -57,6 +59,9 @@ pub(super) struct Options {
     /// Which addresses of a host: the first that connects, or each on its own
     #[arg(long, value_name = "WHICH", default_value = "first")]
     addresses: Addresses,
+    /// The hosts are domains: probe their mail servers, and tell what is wrong with their MX records
+    #[arg(long)]
+    mx: bool,
     /// Add the dialogue (text and json)
     #[arg(long)]
     transcript: bool,
@@ -92,18 +97,15 @@ pub(super) fn run(options: &Options) -> ExitCode {
         let prober = Arc::new(Prober::new(resolver.clone(), config.max_connections_per_address));
         runtime().map(|runtime| {
             runtime.block_on(async {
-                let endpoints = match options.addresses {
-                    Addresses::First => endpoints,
-                    Addresses::All => every_address(resolver, endpoints).await,
-                };
-                probe_all(prober, endpoints).await
+                let found = search(options, resolver, endpoints).await;
+                (probe_all(prober, found.endpoints).await, found.domains)
             })
         })
     });
     match outcomes {
-        Ok(outcomes) => {
+        Ok((outcomes, domains)) => {
             let failed = outcomes.iter().any(|outcome| !outcome.success());
-            print(options, outcomes);
+            print(options, outcomes, &domains);
             ExitCode::from(if failed { FAILED } else { 0 })
         }
         Err(why) => {
@@ -121,8 +123,16 @@ fn endpoints(options: &Options, config: &Config) -> Result<Vec<Arc<Endpoint>>, S
     let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
     for text in &options.hosts {
         let (host, port) = adhoc::host_and_port(text)?;
-        for port in port.map_or_else(|| ports(options.module.as_deref()), |port| vec![port]) {
+        if options.mx && matches!(host, ServerName::Ip(_)) {
+            return Err(format!("{host} is no domain: leave --mx out, or name a domain"));
+        }
+        let all = || if options.mx { vec![25] } else { ports(options.module.as_deref()) };
+        for port in port.map_or_else(all, |port| vec![port]) {
             let module = module(options, config, port, roots.as_ref())?;
+            if let (true, Some(secret)) = (options.mx, module.secret()) {
+                let name = &module.name;
+                return Err(format!("module {name:?} has `{secret}`, which hosts that DNS names do not get to see"));
+            }
             let endpoint = adhoc::endpoint(&host, port, module);
             if endpoints.iter().all(|other| other.id() != endpoint.id()) {
                 endpoints.push(Arc::new(endpoint));
@@ -130,6 +140,19 @@ fn endpoints(options: &Options, config: &Config) -> Result<Vec<Arc<Endpoint>>, S
         }
     }
     Ok(endpoints)
+}
+
+/// The endpoints that DNS makes of those asked for.
+async fn search(options: &Options, resolver: Arc<Resolver>, endpoints: Vec<Arc<Endpoint>>) -> Expansion {
+    let every_address = options.addresses == Addresses::All;
+    if !options.mx && !every_address {
+        return Expansion { endpoints, ..Expansion::default() };
+    }
+    let search = |blueprint| match options.mx {
+        true => Search::Domain(MailDomain { blueprint, every_address }),
+        false => Search::Host(blueprint),
+    };
+    Discovery::once(resolver, endpoints.into_iter().map(search).collect()).await
 }
 
 fn roots(path: &PathBuf) -> Result<Arc<Roots>, String> {
@@ -156,11 +179,6 @@ fn module(options: &Options, config: &Config, port: u16, roots: Option<&Arc<Root
     Ok(Arc::new(module))
 }
 
-/// Each address of their hosts in the place of each endpoint.
-async fn every_address(resolver: Arc<Resolver>, endpoints: Vec<Arc<Endpoint>>) -> Vec<Arc<Endpoint>> {
-    Discovery::once(resolver, endpoints.into_iter().map(Search::Host).collect()).await.endpoints
-}
-
 async fn probe_all(prober: Arc<Prober>, endpoints: Vec<Arc<Endpoint>>) -> Vec<Outcome> {
     let mut probes = JoinSet::new();
     for (number, endpoint) in endpoints.into_iter().enumerate() {
@@ -172,14 +190,20 @@ async fn probe_all(prober: Arc<Prober>, endpoints: Vec<Arc<Endpoint>>) -> Vec<Ou
     outcomes.into_iter().filter_map(|(_, outcome)| outcome).collect()
 }
 
-fn print(options: &Options, outcomes: Vec<Outcome>) {
+fn print(options: &Options, outcomes: Vec<Outcome>, domains: &[Arc<DomainFacts>]) {
+    let facts: Vec<&DomainFacts> = domains.iter().map(|facts| &**facts).collect();
     let all: Vec<&Outcome> = outcomes.iter().collect();
     let states = port_states(&all);
     let with_states: Vec<(&Outcome, PortState)> = all.into_iter().zip(states).collect();
     match options.output {
         Output::Text => {
             let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            say(&domains::text(&facts));
             say(&text::report(&with_states, Style { colour, transcript: options.transcript }));
+        }
+        Output::Json if options.mx => {
+            let endpoints = json::outcomes(&with_states, options.transcript);
+            say(&format!("{{\"domains\": {}, \"endpoints\": {endpoints}}}\n", domains::json(&facts)));
         }
         Output::Json => say(&(json::outcomes(&with_states, options.transcript) + "\n")),
         Output::Prometheus => {

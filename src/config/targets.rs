@@ -13,7 +13,7 @@ use super::values::{duration, number, port, text, word};
 use crate::cert::name::ServerName;
 use crate::cert::on_file::CertificateFile;
 use crate::endpoint::{Endpoint, EndpointId, Family, Pace, RESERVED_LABELS};
-use crate::search::Search;
+use crate::search::{MailDomain, Search};
 
 /// The shortest and the longest interval.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
@@ -52,7 +52,7 @@ pub(super) fn pace(source: &mut Source, entries: &mut Entries<'_>, base: Pace) -
 }
 
 /// Which addresses of a host are probed.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Addresses {
     /// The first that connects.
     #[default]
@@ -70,6 +70,8 @@ struct Common {
     pace: Pace,
     family: Family,
     addresses: Addresses,
+    /// The host is a domain, of which the mail servers are meant.
+    is_domain: bool,
     module: Option<String>,
     certificate_file: Option<Arc<CertificateFile>>,
 }
@@ -92,10 +94,14 @@ impl<'a> Targets<'a> {
     }
 
     fn target(&mut self, source: &mut Source, node: &Node, at: At) {
-        let mut entries = Entries::of(source, node, at);
+        let mut entries = Entries::of(source, node, at.clone());
         let name = entries.read(source, "name", text);
-        let host = entries.require(source, "host", "smtp.example.org", |node| ServerName::parse(&text(node)?));
-        let ports = entries.get("ports");
+        let (host, is_domain) = host(source, &mut entries);
+        // Between mail servers there is one port (RFC 5321 §4.5.4.2).
+        let relay = Node::List(vec![Node::Scalar("25".into())]);
+        let given = entries.get("ports");
+        let are_given = given.is_some();
+        let ports = given.or_else(|| is_domain.then(|| (&relay, at.clone())));
         let own_interval = entries.read(source, "interval", interval);
         let pace = pace(source, &mut entries, self.pace);
         let module = entries.read(source, "module", |node| self.module_name(&text(node)?));
@@ -113,13 +119,15 @@ impl<'a> Targets<'a> {
         let (Some(host), Some((ports, ports_at))) = (host, ports) else { return };
         let target = name.unwrap_or_else(|| host.to_string());
         let interval = own_interval.unwrap_or(self.interval);
-        let common = Common { target, host, labels, interval, pace, family, addresses, module, certificate_file };
+        let common =
+            Common { target, host, labels, interval, pace, family, addresses, is_domain, module, certificate_file };
         let ports_list = list(source, ports, &ports_at);
         if ports_list.is_empty() {
             source.problem(&ports_at, "no port is named: write `ports: [25, 465, 587]`");
         }
         for (number, node) in ports_list.iter().enumerate() {
-            self.port(source, &common, node, ports_at.item(number));
+            let at = if are_given { ports_at.item(number) } else { ports_at.clone() };
+            self.port(source, &common, node, at);
         }
     }
 
@@ -157,10 +165,15 @@ impl<'a> Targets<'a> {
             module: module.clone(),
             certificate_file: common.certificate_file.clone(),
         };
+        if let (true, Some(secret)) = (common.is_domain, module.secret()) {
+            source.problem(at, secret_for_domain(&module.name, secret));
+        }
         if self.seen.insert(endpoint.id()) {
-            match common.addresses {
-                Addresses::First => self.endpoints.push(Arc::new(endpoint)),
-                Addresses::All => self.searches.push(Search::Host(Arc::new(endpoint))),
+            let (blueprint, every_address) = (Arc::new(endpoint), common.addresses == Addresses::All);
+            match (common.is_domain, every_address) {
+                (false, false) => self.endpoints.push(blueprint),
+                (false, true) => self.searches.push(Search::Host(blueprint)),
+                (true, _) => self.searches.push(Search::Domain(MailDomain { blueprint, every_address })),
             }
         } else {
             let what = endpoint.host_and_port();
@@ -206,6 +219,7 @@ impl<'a> Targets<'a> {
                         pace: self.pace,
                         family: Family::Any,
                         addresses: Addresses::First,
+                        is_domain: false,
                         module: None,
                         certificate_file: None,
                     };
@@ -214,6 +228,29 @@ impl<'a> Targets<'a> {
             }
         }
     }
+}
+
+/// `host`, or `domain` in its place.
+fn host(source: &mut Source, entries: &mut Entries<'_>) -> (Option<ServerName>, bool) {
+    let Some((_, at)) = entries.get("domain") else {
+        let parse = |node: &Node| ServerName::parse(&text(node)?);
+        return (entries.require(source, "host", "smtp.example.org", parse), false);
+    };
+    if entries.get("host").is_some() {
+        source.problem(&at, "`host` stands here too: write `domain` for its mail servers, or `host` for one of them");
+    }
+    let parse = |node: &Node| match ServerName::parse(&text(node)?)? {
+        ServerName::Dns(name) => Ok(ServerName::Dns(name)),
+        ServerName::Ip(address) => Err(format!("{address} is no domain: write `host: {address}`")),
+    };
+    (entries.read(source, "domain", parse), true)
+}
+
+fn secret_for_domain(module: &str, secret: &str) -> String {
+    format!(
+        "module {module:?} has `{secret}`, and whoever controls the domain's DNS would choose who gets to see it: name \
+         a module without one, or the mail servers by `host`"
+    )
 }
 
 fn host_and_port(text: &str) -> Result<(ServerName, u16), String> {

@@ -152,3 +152,21 @@ fn a_certificate_file_is_read_when_it_is_named_and_nothing_of_it_is_told() {
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn a_domain_is_searched_for_and_probed_on_25() {
+    let config =
+        load("targets: [{domain: Example.org}, {domain: b.example, ports: [25, 587], addresses: all}]").unwrap();
+    let found: Vec<String> = config.searches.iter().map(|search| search.blueprint().host_and_port()).collect();
+    assert_eq!(found, ["example.org:25", "b.example:25", "b.example:587"]);
+    assert!(config.endpoints.is_empty() && config.warnings.iter().all(|warning| !warning.contains("no target")));
+    for (text, expected) in [
+        ("targets: [{domain: 192.0.2.1}]", "192.0.2.1 is no domain: write `host: 192.0.2.1`"),
+        ("targets: [{domain: a.example, host: mx.a.example}]", "`host` stands here too"),
+        ("targets: [{domain: a.example}, {domain: a.example}]", "stands twice"),
+        ("targets: [{domain: a.example, ports: [26]}]", "port 26 has no module of its own"),
+    ] {
+        let problems = problems(text);
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
+    }
+}

@@ -3,6 +3,8 @@
 //! It also says what must be asked. What is not known yet makes no endpoint; what DNS cannot say makes one without
 //! an address, whose probes fail with the reason, so that nothing that is configured goes missing.
 
+mod domain;
+
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use crate::cert::name::ServerName;
 use crate::dns::DnsFault;
 use crate::dns::records::{Question, Records};
 use crate::endpoint::{AddressCount, Endpoint, EndpointId, Found};
+use crate::outcome::domain::DomainFacts;
 use crate::search::Search;
 
 /// How many addresses of a name are probed, the lowest first; all are counted.
@@ -22,6 +25,8 @@ pub const MOST_ADDRESSES: usize = 128;
 pub struct Expansion {
     /// What is to be probed.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// What DNS says of the domains among the targets.
+    pub domains: Vec<Arc<DomainFacts>>,
     /// What must be asked, now and again.
     pub questions: BTreeSet<Question>,
     /// Every question has been answered, one way or the other.
@@ -30,10 +35,16 @@ pub struct Expansion {
 
 /// Works out the endpoints of all searches.
 pub fn expand(searches: &[Search], known: &Known) -> Expansion {
-    let mut work = Work { known, out: Expansion { is_complete: true, ..Expansion::default() }, seen: HashSet::new() };
+    let mut work = Work {
+        known,
+        out: Expansion { is_complete: true, ..Expansion::default() },
+        seen: HashSet::new(),
+        told: HashSet::new(),
+    };
     for search in searches {
         match search {
             Search::Host(endpoint) => work.every_address(endpoint),
+            Search::Domain(domain) => work.domain(domain),
         }
     }
     work.out
@@ -43,6 +54,8 @@ struct Work<'a> {
     known: &'a Known,
     out: Expansion,
     seen: HashSet<EndpointId>,
+    /// The domains of which the facts have been told, by target and name.
+    told: HashSet<(String, String)>,
 }
 
 /// What DNS says of the addresses of a name.
@@ -52,6 +65,8 @@ struct Addresses {
     faults: Vec<(bool, DnsFault)>,
     /// A question has no answer yet.
     pending: bool,
+    /// The name is an alias.
+    alias: bool,
 }
 
 impl Work<'_> {
@@ -85,6 +100,7 @@ impl Work<'_> {
             match self.ask(question) {
                 None => addresses.pending = true,
                 Some(Fact { reply, fault }) => {
+                    addresses.alias |= reply.as_ref().is_some_and(|reply| reply.alias);
                     if let Some(Records::Addresses(found)) = reply.as_ref().map(|reply| &reply.records) {
                         addresses.all.extend(found);
                     }

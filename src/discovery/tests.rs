@@ -98,7 +98,7 @@ fn an_address_needs_no_dns() {
 
 #[test]
 fn a_source_address_leaves_its_own_family() {
-    let Search::Host(mut endpoint) = host("mx.example", 25, Family::Any);
+    let Search::Host(mut endpoint) = host("mx.example", 25, Family::Any) else { panic!("a host") };
     Arc::make_mut(&mut Arc::make_mut(&mut endpoint).module).source_address = Some("192.0.2.200".parse().unwrap());
     assert!(endpoint.wants("192.0.2.1".parse().unwrap()));
     assert!(!endpoint.wants("2001:db8::1".parse().unwrap()));

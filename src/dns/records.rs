@@ -11,6 +11,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use super::{DnsFault, Resolver, fault};
+use crate::mail::mx;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +20,8 @@ pub enum Question {
     Ipv4(String),
     /// Its AAAA records.
     Ipv6(String),
+    /// The MX records of a domain.
+    Mx(String),
 }
 
 /// What was answered.
@@ -39,6 +42,8 @@ pub struct Reply {
 pub enum Records {
     /// Sorted, each once: name servers turn the order of addresses with every answer.
     Addresses(Vec<IpAddr>),
+    /// Sorted, names in lower case and without the final dot; the root is the empty name.
+    Mx(Vec<mx::Record>),
 }
 
 impl Resolver {
@@ -52,7 +57,7 @@ impl Resolver {
     }
 
     async fn ask_table(&self, question: &Question) -> Result<Reply, DnsFault> {
-        let (Question::Ipv4(name) | Question::Ipv6(name)) = question;
+        let (Question::Ipv4(name) | Question::Ipv6(name)) = question else { return Err(DnsFault::NoAddress) };
         let answer = self.addresses(name).await?;
         let records = Records::addresses(answer.addresses.into_iter().filter(|ip| question.is_for(*ip)));
         let reply = |records| Reply { records, alias: false, authentic: answer.authentic, ttl: answer.ttl };
@@ -65,6 +70,7 @@ impl Question {
         match self {
             Self::Ipv4(name) => (name, RecordType::A),
             Self::Ipv6(name) => (name, RecordType::AAAA),
+            Self::Mx(domain) => (domain, RecordType::MX),
         }
     }
 
@@ -85,6 +91,10 @@ impl Records {
 /// As the probes look names up.
 async fn as_written_first(resolver: &TokioResolver, question: &Question) -> Result<Reply, DnsFault> {
     let (name, _) = question.record_type();
+    if let Question::Mx(_) = question {
+        // A domain is a whole name (RFC 5321 §2.3.5): no search list may lengthen it.
+        return look_up(resolver, question, true).await;
+    }
     if !name.contains('.') {
         return look_up(resolver, question, false).await;
     }
@@ -115,7 +125,22 @@ fn records(lookup: &Lookup, question: &Question) -> Option<Records> {
             let hosts = data().filter_map(RData::ip_addr).filter(|address| !address.is_unspecified());
             Records::addresses(hosts.filter(|address| question.is_for(*address)))
         }
+        Question::Mx(_) => {
+            let mut records: Vec<mx::Record> = data()
+                .filter_map(|data| match data {
+                    RData::MX(mx) => Some(mx::Record { preference: mx.preference, exchange: host(&mx.exchange) }),
+                    _ => None,
+                })
+                .collect();
+            records.sort_unstable();
+            (!records.is_empty()).then_some(Records::Mx(records))
+        }
     }
+}
+
+/// A name in the form that names have here.
+fn host(name: &Name) -> String {
+    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// The least of all records of an answer.

@@ -17,8 +17,10 @@ use crate::cert::facts::Facts as CertificateFacts;
 use crate::config::Histograms;
 use crate::endpoint::AddressCount;
 use crate::histogram::Histogram;
+use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::registry;
+use crate::outcome::domain::DomainFacts;
 use crate::outcome::failure::Reason;
 use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_state::{PortState, port_states};
@@ -78,6 +80,13 @@ fn page(snapshot: &Snapshot, histograms: Histograms, own: bool, sink: &mut dyn S
         for group in &groups {
             let mut samples = Samples { sink: &mut *sink, identity: &group.labels, histograms };
             let _ = (family.write)(group, &mut samples);
+        }
+    }
+    let domains: Vec<_> = snapshot.domains.iter().map(|facts| (domain_identity(facts, sink), facts)).collect();
+    for family in DOMAIN_FAMILIES {
+        sink.begin(&family.head);
+        for (labels, facts) in &domains {
+            let _ = (family.write)(facts, &mut Samples { sink: &mut *sink, identity: labels, histograms });
         }
     }
     for family in OWN_FAMILIES.iter().filter(|family| own && family.is_shown(histograms)) {
@@ -414,6 +423,34 @@ const GROUP_FAMILIES: &[Family<Group>] = families! {
         |group, out| out.maybe(group.up.map(|up| up as f64));
 };
 
+/// The families of a domain, whatever the number of its mail servers.
+const DOMAIN_FAMILIES: &[Family<DomainFacts>] = families! {
+    "mail_mx_hosts" Gauge "How many hosts the MX records of the domain name; 0 for a null MX and without MX.":
+        |facts, out| out.maybe(facts.hosts.as_ref().map(|hosts| hosts.len() as f64));
+    "mail_mx_info" Gauge "The hosts that the MX records of the domain name.":
+        |facts, out| facts.hosts.iter().flatten().try_for_each(|host| {
+            out.gauge(&[("host", &host.exchange), ("preference", &host.preference.to_string())], 1.0)
+        });
+    "mail_mx_problem_info" Gauge "What is wrong with the MX records of the domain.":
+        |facts, out| {
+            let problems: BTreeSet<_> = facts.problems.iter().collect();
+            problems.into_iter().try_for_each(|(problem, host)| {
+                let host = Printable::from_bytes(host.as_bytes());
+                out.gauge(&[("host", host.as_str()), ("problem", problem.as_str())], 1.0)
+            })
+        };
+    "mail_mx_failure_info" Gauge "Why the last question for the MX records brought none; while no name server answers, the hosts found before are still probed.":
+        |facts, out| {
+            let Some(fault) = &facts.fault else { return Ok(()) };
+            out.gauge(&[("reason", Reason::from(fault.kind).as_str())], 1.0)
+        };
+};
+
+fn domain_identity(facts: &DomainFacts, sink: &dyn Sink) -> Vec<u8> {
+    let own = facts.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    sink.labels(&std::iter::once(("target", facts.target.as_str())).chain(own).collect::<Vec<_>>())
+}
+
 const OWN_FAMILIES: &[Family<Snapshot>] = families! {
     "mail_exporter_build_info" Gauge "The exporter's version.":
         |_, out| out.gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -451,7 +488,8 @@ const OWN_FAMILIES: &[Family<Snapshot>] = families! {
 /// The names of all families, for tests and documentation.
 pub fn family_names() -> impl Iterator<Item = &'static str> {
     let groups = GROUP_FAMILIES.iter().map(|family| family.head.name);
-    let own = OWN_FAMILIES.iter().map(|family| family.head.name);
+    let own = DOMAIN_FAMILIES.iter().map(|family| family.head.name);
+    let own = own.chain(OWN_FAMILIES.iter().map(|family| family.head.name));
     ENDPOINT_FAMILIES.iter().map(|family| family.head.name).chain(groups).chain(own)
 }
 

@@ -6,8 +6,10 @@
 //!
 //! This module knows no other module of the crate. `smtp/` is the first protocol; others get a folder
 //! beside it. [`sasl`] is what they share: how a client proves who it is, with what a [`secret`] may show of itself.
+//! [`mx`] judges what DNS says of a domain's mail servers.
 
 pub mod line;
+pub mod mx;
 mod printable;
 pub mod sasl;
 pub mod secret;

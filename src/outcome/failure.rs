@@ -61,6 +61,9 @@ reasons! {
     /// The resolver gave no answer.
     DnsFailed = "dns_failed":
         "The resolver could not answer: check /etc/resolv.conf, the resolver, and the domain's name servers.",
+    /// RFC 7505.
+    NullMx = "null_mx":
+        "The domain says that it takes no mail (RFC 7505): take it out of the targets, or publish its mail servers.",
     /// 421, or a greeting of 4xx.
     RateLimited = "rate_limited":
         "The server turns us away for now: probe it less often, or have it exempt this machine from its limits.",
@@ -190,6 +193,7 @@ impl From<NameFaultKind> for Reason {
         match kind {
             NameFaultKind::NotFound => Self::DnsNotFound,
             NameFaultKind::NoAddress => Self::DnsNoAddress,
+            NameFaultKind::NullMx => Self::NullMx,
             NameFaultKind::Failed => Self::DnsFailed,
             NameFaultKind::Local => Self::LocalResource,
         }

@@ -6,6 +6,7 @@
 //! Facts come first, as [`Findings`]; [`verdict`] alone turns them into success or failure. There is no
 //! I/O, no clock and no format here.
 
+pub mod domain;
 pub mod failure;
 pub mod on_disk;
 pub mod pace;

@@ -1,4 +1,4 @@
-//! A DNS server that answers A and AAAA questions from a table, over UDP and TCP (RFC 1035 §4), well or badly.
+//! A DNS server that answers A, AAAA and MX questions from a table, over UDP and TCP (RFC 1035 §4), well or badly.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 pub enum Answer {
     /// IPv4 addresses answer A, IPv6 ones AAAA; a family without any has no data.
     Addresses(Vec<IpAddr>),
+    /// MX records: preference and host, the empty name being the root. The name has no address.
+    Mx(Vec<(u16, String)>),
     /// The name exists, an address does not.
     NoData,
     NxDomain,
@@ -35,6 +37,10 @@ pub enum Answer {
 impl Answer {
     pub fn addresses(list: &[&str]) -> Answer {
         Answer::Addresses(list.iter().map(|ip| ip.parse().unwrap()).collect())
+    }
+
+    pub fn mx(list: &[(u16, &str)]) -> Answer {
+        Answer::Mx(list.iter().map(|(preference, host)| (*preference, (*host).to_owned())).collect())
     }
 
     fn rcode(&self) -> u8 {
@@ -223,8 +229,11 @@ impl Question<'_> {
     fn records(&self, answer: &Answer, ttl: u32) -> Vec<Vec<u8>> {
         let same_name = [0xc0, 12]; // a pointer to the question's
         if let Answer::Cname(other) = answer {
-            let labels = other.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
-            return vec![record(&same_name, 5, ttl, &labels.chain([0]).collect::<Vec<u8>>())];
+            return vec![record(&same_name, 5, ttl, &wire_name(other))];
+        }
+        if let (Answer::Mx(hosts), 15) = (answer, self.kind) {
+            let data = |(preference, host): &(u16, String)| [&preference.to_be_bytes()[..], &wire_name(host)].concat();
+            return hosts.iter().map(|mx| record(&same_name, 15, ttl, &data(mx))).collect();
         }
         let addresses = answer.list().iter();
         addresses
@@ -235,6 +244,11 @@ impl Question<'_> {
             })
             .collect()
     }
+}
+
+fn wire_name(name: &str) -> Vec<u8> {
+    let labels = name.split('.').filter(|label| !label.is_empty());
+    labels.flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).chain([0]).collect()
 }
 
 fn record(name: &[u8], kind: u16, ttl: u32, data: &[u8]) -> Vec<u8> {

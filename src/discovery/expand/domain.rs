@@ -1,0 +1,119 @@
+//! A domain's mail servers, to endpoints (RFC 5321 §5.1, RFC 7505).
+
+use std::sync::Arc;
+
+use super::Work;
+use crate::cert::name::ServerName;
+use crate::dns::DnsFault;
+use crate::dns::records::{Question, Records};
+use crate::endpoint::{Endpoint, Found, NameFault, NameFaultKind};
+use crate::mail::mx::{Problem, Record, Verdict, judge};
+use crate::outcome::domain::DomainFacts;
+use crate::search::MailDomain;
+
+/// How many MX hosts of a domain are probed, those preferred first.
+pub(super) const MOST_HOSTS: usize = 32;
+
+impl Work<'_> {
+    /// The endpoints of one domain and port: one for each MX host, or for each address of each.
+    pub(super) fn domain(&mut self, search: &MailDomain) {
+        let domain = search.blueprint.host.to_string();
+        let Some(fact) = self.ask(Question::Mx(domain.clone())).cloned() else { return };
+        let verdict = match (fact.reply.map(|reply| reply.records), &fact.fault) {
+            (Some(Records::Mx(records)), _) => Some(judge(&records)),
+            // No MX, yet a domain: it is its own mail server, of preference 0.
+            (_, Some(DnsFault::NoAddress)) => {
+                Some(Verdict { problems: vec![(Problem::Implicit, String::new())], ..Verdict::default() })
+            }
+            _ => None,
+        };
+        let fault = fact.fault.filter(|fault| *fault != DnsFault::NoAddress).map(|fault| mx_fault(fault, &domain));
+        let mut facts = DomainFacts {
+            target: search.blueprint.target.clone(),
+            domain: domain.clone(),
+            labels: search.blueprint.labels.clone(),
+            hosts: verdict.as_ref().map(|verdict| verdict.hosts.clone()),
+            problems: verdict.as_ref().map(|verdict| verdict.problems.clone()).unwrap_or_default(),
+            fault: fault.clone(),
+        };
+        match verdict {
+            Some(verdict) if !verdict.is_null => self.hosts(search, verdict, &mut facts),
+            Some(_) => self.nowhere(search, null_mx(&domain)),
+            None => self.nowhere(search, fault.unwrap_or_else(|| no_host(&domain))),
+        }
+        self.tell(facts);
+    }
+
+    fn hosts(&mut self, search: &MailDomain, verdict: Verdict, facts: &mut DomainFacts) {
+        let is_implicit = verdict.problems.iter().any(|(problem, _)| *problem == Problem::Implicit);
+        let mut hosts: Vec<Record> = verdict.hosts;
+        if is_implicit {
+            hosts.push(Record { preference: 0, exchange: facts.domain.clone() });
+        }
+        if hosts.is_empty() {
+            self.nowhere(search, no_host(&facts.domain));
+        }
+        if hosts.len() > MOST_HOSTS {
+            facts.problems.push((Problem::TooMany, String::new()));
+        }
+        for host in hosts.into_iter().take(MOST_HOSTS) {
+            let addresses = self.addresses(&host.exchange);
+            facts.problems.extend(addresses.problem_of_mx(is_implicit).map(|problem| (problem, host.exchange.clone())));
+            let Ok(name) = ServerName::parse(&host.exchange) else {
+                facts.problems.push((Problem::Malformed, host.exchange));
+                continue;
+            };
+            let blueprint = Endpoint { host: name, ..Endpoint::clone(&search.blueprint) };
+            if search.every_address { self.every_address(&blueprint) } else { self.endpoint(blueprint) }
+        }
+    }
+
+    /// There is nothing to connect to, and every probe says why.
+    fn nowhere(&mut self, search: &MailDomain, fault: NameFault) {
+        let found = Some(Found { fault: Some(fault), ..Found::default() });
+        self.endpoint(Endpoint { found, ..Endpoint::clone(&search.blueprint) });
+    }
+
+    /// Ports of a domain share its facts.
+    fn tell(&mut self, facts: DomainFacts) {
+        if self.told.insert((facts.target.clone(), facts.domain.clone())) {
+            self.out.domains.push(Arc::new(facts));
+        }
+    }
+}
+
+impl super::Addresses {
+    /// What is wrong with a host as an MX. A domain that is its own mail server may be an alias.
+    fn problem_of_mx(&self, is_implicit: bool) -> Option<Problem> {
+        if self.alias && !is_implicit {
+            return Some(Problem::Alias);
+        }
+        if !self.all.is_empty() || self.pending {
+            return None;
+        }
+        let has = |wanted: &DnsFault| self.faults.iter().any(|(_, fault)| fault == wanted);
+        match (has(&DnsFault::NotFound), has(&DnsFault::NoAddress)) {
+            (true, _) => Some(Problem::Dangling),
+            (false, true) if self.faults.len() > 1 => Some(Problem::NoAddress),
+            _ => None,
+        }
+    }
+}
+
+fn mx_fault(fault: DnsFault, domain: &str) -> NameFault {
+    match fault {
+        DnsFault::Failed(why) => NameFault {
+            kind: NameFaultKind::Failed,
+            detail: format!("the mail servers of {domain} could not be found: {why}"),
+        },
+        other => other.of(domain),
+    }
+}
+
+fn null_mx(domain: &str) -> NameFault {
+    NameFault { kind: NameFaultKind::NullMx, detail: format!("{domain} takes no mail (null MX)") }
+}
+
+fn no_host(domain: &str) -> NameFault {
+    NameFault { kind: NameFaultKind::NoAddress, detail: format!("no MX record of {domain} names a host") }
+}
