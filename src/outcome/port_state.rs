@@ -24,7 +24,7 @@ pub enum PortState {
     /// Silent, and no other port of the host is open either: the host is down or out of reach.
     Unreachable,
     /// Silent or refused at every host probed on this port, while one of them is open on another port:
-    /// the network we probe from blocks the port.
+    /// the network we probe from blocks the port. Ports that are to be closed neither count for it nor get it.
     EgressBlocked,
     /// It could not be tried: no address, or a fault of our own.
     Unknown,
@@ -83,6 +83,7 @@ pub fn port_states(outcomes: &[&Outcome]) -> Vec<PortState> {
             place: (&outcome.endpoint.host, outcome.endpoint.address),
             port: outcome.endpoint.port,
             reach: reach(outcome),
+            to_be_closed: outcome.endpoint.module.expect.port_closed,
         })
         .collect();
     let survey = Survey::of(&tried);
@@ -97,6 +98,8 @@ struct Tried<'a> {
     place: Place<'a>,
     port: u16,
     reach: Reach,
+    /// That nobody answers is as it should be, and says nothing of our own network.
+    to_be_closed: bool,
 }
 
 /// What is known of all hosts and ports together.
@@ -119,7 +122,8 @@ impl<'a> Survey<'a> {
             *count = count.saturating_add(1);
         }
         let mut by_port: HashMap<u16, Vec<&Tried<'a>>> = HashMap::new();
-        for one in tried {
+        // Open all the same it shows that nothing blocks the port.
+        for one in tried.iter().filter(|one| !one.to_be_closed || one.reach == Reach::Open) {
             by_port.entry(one.port).or_default().push(one);
         }
         let blocked = by_port.iter().filter(|(_, all)| is_blocked(all, &open_ports)).map(|(port, _)| *port).collect();
@@ -130,7 +134,9 @@ impl<'a> Survey<'a> {
         match one.reach {
             Reach::Open => PortState::Open,
             Reach::Unknown => PortState::Unknown,
-            Reach::Refused | Reach::Silent if self.blocked.contains(&one.port) => PortState::EgressBlocked,
+            Reach::Refused | Reach::Silent if self.blocked.contains(&one.port) && !one.to_be_closed => {
+                PortState::EgressBlocked
+            }
             Reach::Refused => PortState::Refused,
             Reach::Silent if self.open_elsewhere(one) => PortState::Filtered,
             Reach::Silent => PortState::Unreachable,

@@ -17,7 +17,8 @@ use crate::outcome::failure::Failure;
 /// What became of each try, and the states in the same order, one letter each.
 ///
 /// A try is a host, a port and a sign: `+` succeeded, `*` connected and failed later, `-` no answer, `i` ICMP
-/// unreachable, `x` refused, `n` no address in DNS, `l` a fault of our own machine. The host `4` is an IPv4 address,
+/// unreachable, `x` refused, `n` no address in DNS, `l` a fault of our own machine. Where the port is to be closed,
+/// `_` is no answer, `X` refused, `!` open all the same. The host `4` is an IPv4 address,
 /// `6` an IPv6 address, any other a name; `a1` and `a2` are two addresses of the host `a`, probed on their own.
 ///
 /// A state is `O`pen, `R`efused, `F`iltered, `U`nreachable, `E`gress blocked or `?`.
@@ -57,6 +58,13 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("25 by us, 465 by them", "a:25- b:25- a:465- b:465+ a:587+", "EEFOO"),
     ("the other port is closed by them all", "a:25- b:25- a:587x b:587x", "UURR"),
     ("all ports of all hosts: our network is down", "a:25- a:587- b:25- b:587-", "UUUU"),
+    // To be closed.
+    ("closed on purpose at both, open elsewhere", "a:25X b:25X a:587+ b:587+", "RROO"),
+    ("… by a firewall", "a:25_ b:25_ a:587+ b:587-", "FUOU"),
+    ("… is no second host", "a:25- b:25X a:587+", "FRO"),
+    ("… nor called a block of ours beside one", "a:25- b:25- c:25X d:25_ a:587+", "EERUO"),
+    ("… nor open elsewhere", "a:25- b:25- c:25X c:587+", "UURO"),
+    ("… and open all the same: nothing blocks it", "a:25- b:25x c:25! a:587+", "FROO"),
     // Not tried.
     ("no address", "a:25n", "?"),
     ("a fault of our own", "a:25l a:587+", "?O"),
@@ -113,14 +121,21 @@ pub(in crate::outcome) fn outcomes(tries: &str) -> Vec<Outcome> {
         let failure = match sign {
             "+" => None,
             "*" => Some((Phase::Tls, Reason::CertificateExpired)),
-            "-" => Some((Phase::Connect, Reason::Timeout)),
+            "!" => None,
+            "-" | "_" => Some((Phase::Connect, Reason::Timeout)),
             "i" => Some((Phase::Connect, Reason::Unreachable)),
-            "x" => Some((Phase::Connect, Reason::Refused)),
+            "x" | "X" => Some((Phase::Connect, Reason::Refused)),
             "n" => Some((Phase::Resolve, Reason::DnsNoAddress)),
             "l" => Some((Phase::Connect, Reason::LocalResource)),
             _ => panic!("{word}"),
         };
-        outcome(host, port.parse().unwrap(), failure)
+        let mut outcome = outcome(host, port.parse().unwrap(), failure);
+        if matches!(sign, "_" | "X" | "!") {
+            let mut endpoint = Endpoint::clone(&outcome.endpoint);
+            Arc::make_mut(&mut endpoint.module).expect.port_closed = true;
+            outcome.endpoint = Arc::new(endpoint);
+        }
+        outcome
     };
     tries.split_whitespace().map(one).collect()
 }
@@ -191,15 +206,19 @@ fn by_the_word(one: &Outcome, all: &[Outcome]) -> PortState {
                 && is(other, Reach::Open)
         })
     };
-    let tried: Vec<&Outcome> =
-        all.iter().filter(|other| other.endpoint.port == one.endpoint.port && !is(other, Reach::Unknown)).collect();
+    let to_be_closed = |other: &Outcome| other.endpoint.module.expect.port_closed;
+    let tried: Vec<&Outcome> = all
+        .iter()
+        .filter(|other| other.endpoint.port == one.endpoint.port && !is(other, Reach::Unknown))
+        .filter(|other| !to_be_closed(other) || is(other, Reach::Open))
+        .collect();
     let two_hosts = tried.iter().any(|other| other.endpoint.host != tried[0].endpoint.host);
     let none_open = tried.iter().all(|other| is(other, Reach::Silent) || is(other, Reach::Refused));
     let one_open_elsewhere = tried.iter().any(|other| open_on_another_port(&other.endpoint));
     match reach(one) {
         Reach::Open => PortState::Open,
         Reach::Unknown => PortState::Unknown,
-        _ if two_hosts && none_open && one_open_elsewhere => PortState::EgressBlocked,
+        _ if !to_be_closed(one) && two_hosts && none_open && one_open_elsewhere => PortState::EgressBlocked,
         Reach::Refused => PortState::Refused,
         Reach::Silent if open_on_another_port(&one.endpoint) => PortState::Filtered,
         Reach::Silent => PortState::Unreachable,
@@ -212,7 +231,7 @@ fn any_tries() -> impl Strategy<Value = Vec<String>> {
     let port = prop_oneof![Just(25), Just(465), Just(587)];
     // More silence than anything else: most of the rule is about it.
     let sign = prop_oneof![4 => Just("-"), 1 => Just("i"), 1 => Just("x"), 1 => Just("+"), 1 => Just("*"),
-        1 => Just("n"), 1 => Just("l")];
+        1 => Just("n"), 1 => Just("l"), 1 => Just("X"), 1 => Just("_"), 1 => Just("!")];
     vec((host, port, sign).prop_map(|(host, port, sign)| format!("{host}:{port}{sign}")), 0..12)
 }
 
