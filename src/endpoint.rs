@@ -367,6 +367,8 @@ pub struct Expectations {
     pub certificate_valid: bool,
     /// The oldest TLS version accepted.
     pub tls_min: Option<TlsVersion>,
+    /// TLS 1.0 and 1.1 must be refused, which takes a connection of its own to see.
+    pub no_old_tls: bool,
     /// A pattern the greeting must match.
     pub banner: Option<regex_lite::Regex>,
 }

@@ -248,6 +248,32 @@ async fn every_version_suite_and_group_is_observed() {
     }
 }
 
+/// What `expect.old_tls: refused` finds of a server that has TLS 1.2 and 1.3 in any case.
+const OLD_TLS: &[(&str, &str, &str)] = &[
+    ("-min_protocol TLSv1 -cipher ALL:@SECLEVEL=0", "old_tls_accepted in tls", "TLSv1.1 TLS_"),
+    ("-min_protocol TLSv1 -no_tls1_1 -cipher ALL:@SECLEVEL=0", "old_tls_accepted in tls", "TLSv1.0 TLS_"),
+    ("-min_protocol TLSv1.2 -cipher ALL:@SECLEVEL=0", "ok", "refused by alert 70"),
+    // Old versions are allowed, and the signatures that they need are not.
+    ("-min_protocol TLSv1 -cipher ALL:@SECLEVEL=2", "ok", "refused by alert "),
+];
+
+#[tokio::test]
+#[ignore = "needs openssl"]
+async fn a_server_that_would_still_speak_old_tls_is_found() {
+    let folder = folder();
+    make_key(&folder, "rsa");
+    for (args, expected, found) in OLD_TLS {
+        let server = SServer::start(&folder, args, "rsa");
+        let module = "{security: tls, timeout: 10s, expect: {certificate: any, old_tls: refused}}";
+        let outcome = once_it_listens(server.address, module).await;
+        assert_eq!(verdict(&outcome), *expected, "{args}: {:?}", outcome.failure);
+        let judged = outcome.judgements.iter().find(|one| one.expectation == "old_tls");
+        let judged = judged.unwrap_or_else(|| panic!("{args}: not judged"));
+        assert!(judged.found.starts_with(found), "{args}: {}", judged.found);
+        assert_eq!(outcome.findings.tls.unwrap().version.as_str(), "TLSv1.3", "{args}");
+    }
+}
+
 /// What OpenSSL prints of a certificate.
 fn printed(folder: &Path, der: &[u8], args: &str) -> String {
     let path: PathBuf = folder.join("one.der");

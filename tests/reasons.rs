@@ -253,6 +253,18 @@ async fn an_old_tls_version_is_a_failure_where_a_newer_one_is_wanted() {
 }
 
 #[tokio::test]
+async fn old_tls_is_a_failure_where_it_is_to_be_refused() {
+    let tls = Identity::self_signed(&Leaf::new("x.example", SystemTime::now())).server_config();
+    // ServerHello: TLS 1.0, TLS_RSA_WITH_AES_128_CBC_SHA. ServerHelloDone.
+    let hello = format!("\\x02\\x00\\x00\\x26\\x03\\x01{}\\x00\\x00\\x2f\\x00", "\\x07".repeat(32));
+    let old = format!("*client-hello\n*raw \\x16\\x03\\x01\\x00\\x2e{hello}\\x0e\\x00\\x00\\x00\n*idle");
+    let options = lab::Options { later: Some(Arc::new(Script::of(&old))), ..tls.into() };
+    let server = Server::start(Script::of("=== TLS\nS: 220 mx\nC: EHLO x\nS: 250 mx"), options).await;
+    let module = "{security: tls, expect: {certificate: any, old_tls: refused}}";
+    assert_eq!(verdict(&probe(server.address(), module).await), "old_tls_accepted in tls");
+}
+
+#[tokio::test]
 async fn nobody_listens() {
     let outcome = probe(refused_port().await, "{security: plain}").await;
     assert_eq!(verdict(&outcome), "refused in connect");

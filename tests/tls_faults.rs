@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 const OFFER: &str = "S: 220 mx ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n";
 const GREETING: &str = "S: 220 mx ESMTP\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close";
+const INSIDE: &str = "C: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close";
 const ANY: &str = "expect: {certificate: any}";
 
 /// What the server does instead of a handshake, and how the probe ends: with implicit TLS, and after STARTTLS.
@@ -264,7 +265,7 @@ async fn an_old_server_is_seen_at_a_second_look() {
         for ((first, module), (second, _)) in refusal.into_iter().zip(second) {
             let options = Options { later: Some(Arc::new(Script::of(&second))), ..Options::default() };
             let server = Server::start(Script::of(&first), options).await;
-            let module = module.replace(ANY, "expect: {certificate: any, tls_min: '1.2'}");
+            let module = module.replace(ANY, "expect: {certificate: any, tls_min: '1.2', old_tls: refused}");
             let outcome = probe(server.address(), &module).await;
             assert_eq!(verdict(&outcome), *expected, "{id} {what}: {:?}", outcome.failure);
             in_time(&outcome, what);
@@ -276,6 +277,8 @@ async fn an_old_server_is_seen_at_a_second_look() {
             let too_old = outcome.judgements.iter().find(|one| one.expectation == "tls_min").unwrap();
             let reason = too_old.failure.as_ref().map(|failure| failure.reason.as_str());
             assert_eq!(reason, (*minor < 3).then_some("tls_too_old"), "{id} {what}");
+            let old = outcome.judgements.iter().any(|one| one.expectation == "old_tls" && one.failure.is_some());
+            assert_eq!(old, *minor < 3, "{id} {what}");
             let sum: Duration = outcome.findings.phases.iter().map(|(_, time)| *time).sum();
             assert_eq!(sum, outcome.findings.duration, "the second look is in no phase");
             let sessions = server.finished(2).await;
@@ -298,6 +301,99 @@ async fn a_second_look_that_sees_nothing_changes_nothing() {
             assert_eq!(server.sessions().len(), 2, "one more, and no third");
         }
     }
+}
+
+/// What a server that has agreed on a new version says to a hello of TLS 1.1 on the next connection, and what is found of
+/// `expect.old_tls` with implicit TLS and after STARTTLS; nothing where nothing can be told.
+fn answers_to_old_hellos(certificate: &[u8]) -> Vec<(String, &'static str, &'static str)> {
+    let flight = |minor, suite| old_flight(minor, suite, &[], certificate);
+    let tls10 = "TLSv1.0 TLS_RSA_WITH_AES_128_CBC_SHA";
+    let tls11 = "TLSv1.1 TLS_RSA_WITH_AES_128_CBC_SHA";
+    let ssl3 = "SSLv3 TLS_RSA_WITH_3DES_EDE_CBC_SHA";
+    // In place of ServerHelloDone: a Finished that nobody waits for; nothing, and then an alert.
+    let broken = flight(1, 0x2f).replace("\\x0e\\x00\\x00\\x00\n*idle", "\\x14\\x00\\x00\\x00\n*close");
+    let no_signature =
+        flight(1, 0x2f).replace("\\x0e\\x00\\x00\\x00\n", "\\x00\\x00\\x00\\x00\\x15\\x03\\x01\\x00\\x02\\x02\\x50\n");
+    vec![
+        (flight(2, 0x2f), tls11, tls11),
+        (flight(1, 0x2f), tls10, tls10),
+        (flight(0, 0x0a), ssl3, ssl3),
+        ("*refuse-tls 70".into(), "refused by alert 70", "refused by alert 70"),
+        ("*refuse-tls 40".into(), "refused by alert 40", "refused by alert 40"),
+        (no_signature, "refused by alert 80", "refused by alert 80"),
+        // Was it the hello, or the second connection? After STARTTLS it was the hello.
+        ("*client-hello\n*close".into(), "", "refused without a word"),
+        ("*client-hello\n*reset".into(), "", "refused without a word"),
+        ("*client-hello\n*idle".into(), "", ""),
+        ("*client-hello\n*raw 421 busy\\r\\n\n*close".into(), "", ""),
+        // A version that was not offered, and an answer that does not keep to the rules.
+        (flight(3, 0x2f), "", ""),
+        (broken, "", ""),
+    ]
+}
+
+#[tokio::test]
+async fn a_server_that_could_do_better_is_asked_for_old_tls_where_that_is_to_be_refused() {
+    let identity = self_signed();
+    for (second, implicit, starttls) in answers_to_old_hellos(&identity.chain[0]) {
+        for (before, inside, security, found) in
+            [("", GREETING, "tls", implicit), (OFFER, INSIDE, "starttls", starttls)]
+        {
+            let script = format!("{before}=== TLS\n{inside}");
+            let later = Some(Arc::new(Script::of(&format!("{before}{second}"))));
+            let server = Server::start(Script::of(&script), Options { later, ..identity.server_config().into() }).await;
+            let module =
+                format!("{{security: {security}, timeout: 3s, expect: {{certificate: any, old_tls: refused}}}}");
+            let outcome = Prober::new(no_names(), 1)
+                .probe(one_endpoint(server.address(), &module).endpoints[0].clone(), &CancellationToken::new())
+                .await
+                .unwrap();
+            let accepted = found.contains("TLS");
+            let expected = if accepted { "old_tls_accepted in tls" } else { "ok" };
+            assert_eq!(verdict(&outcome), expected, "{security} {second}: {:?}", outcome.failure);
+            in_time(&outcome, &second);
+            let judged = outcome.judgements.iter().find(|one| one.expectation == "old_tls");
+            assert_eq!(judged.map_or("", |one| &one.found), found, "{security} {second}");
+            assert!(judged.is_none_or(|one| one.failure.is_some() == accepted));
+            let tls = outcome.findings.tls.as_ref().unwrap();
+            assert_eq!(tls.version.as_str(), "TLSv1.3", "what was agreed on stays");
+            let sum: Duration = outcome.findings.phases.iter().map(|(_, time)| *time).sum();
+            assert_eq!(sum, outcome.findings.duration, "the second look is in no phase");
+            assert_eq!(server.sessions().len(), 2, "{security} {second}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_old_tls_unless_it_is_to_be_refused_and_there_was_new_tls() {
+    let new = format!("{OFFER}=== TLS\n{INSIDE}");
+    let turned_away = format!("{OFFER}=== TLS\nC: EHLO x\nS: 421 4.7.0 enough");
+    for (script, security, old_tls) in [
+        (new.as_str(), "starttls", "any"),
+        (GREETING, "opportunistic", "refused"),
+        (&turned_away, "starttls", "refused"),
+    ] {
+        let server = Server::start(Script::of(script), self_signed().server_config().into()).await;
+        let module = format!("{{security: {security}, expect: {{certificate: any, old_tls: {old_tls}}}}}");
+        let outcome = probe(server.address(), &module).await;
+        assert!(outcome.judgements.iter().all(|one| one.expectation != "old_tls"));
+        assert_eq!(server.finished(1).await.len(), 1, "{script}");
+    }
+}
+
+/// A light probe does not ask again, and still says what the last full one saw.
+#[tokio::test]
+async fn light_probes_remember_what_became_of_the_old_hello() {
+    let identity = self_signed();
+    let script = format!("{OFFER}=== TLS\n{INSIDE}");
+    let later = Some(Arc::new(Script::of(&format!("{OFFER}{}", old_flight(1, 0x2f, &[], &identity.chain[0])))));
+    let server = Server::start(Script::of(&script), Options { later, ..identity.server_config().into() }).await;
+    let config = one_endpoint(server.address(), "{security: starttls, expect: {certificate: any, old_tls: refused}}");
+    let (prober, endpoint) = (Prober::new(no_names(), 2), &config.endpoints[0]);
+    let full = prober.probe(endpoint.clone(), &CancellationToken::new()).await.unwrap();
+    let light = prober.probe_lightly(endpoint.clone(), &full, &CancellationToken::new()).await.unwrap();
+    assert_eq!((verdict(&full), verdict(&light)), ("old_tls_accepted in tls".into(), "old_tls_accepted in tls".into()));
+    assert_eq!(server.sessions().len(), 3);
 }
 
 /// A server whose first flight is changed on its way; it then talks on as a mail server.

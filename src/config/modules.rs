@@ -275,10 +275,24 @@ fn expectations(source: &mut Source, node: &Node, at: At, module: &mut Module) {
     if let Some(version) = entries.read(source, "tls_min", word(&versions)) {
         expect.tls_min = Some(version);
     }
+    old_tls(source, &mut entries, module);
     if let Some(pattern) = entries.read(source, "banner", pattern) {
-        expect.banner = Some(pattern);
+        module.expect.banner = Some(pattern);
     }
     entries.finish(source);
+}
+
+fn old_tls(source: &mut Source, entries: &mut Entries<'_>, module: &mut Module) {
+    let Some((node, at)) = entries.get("old_tls") else { return };
+    match word(&[("refused", true), ("any", false)])(node) {
+        Err(why) => source.problem(&at, why),
+        Ok(true) if module.security == Security::Plain => source.problem(
+            &at,
+            "`security: plain` has no TLS whose old versions could be refused: write `security: starttls` or `tls`, or \
+             remove this",
+        ),
+        Ok(refused) => module.expect.no_old_tls = refused,
+    }
 }
 
 fn starttls(source: &mut Source, entries: &mut Entries<'_>, module: &mut Module) {

@@ -109,6 +109,27 @@ targt: 1
 }
 
 #[test]
+fn old_tls_can_be_refused_only_where_there_is_tls() {
+    let module = |rest: &str| format!("modules:\n  m: {{{rest}}}\n");
+    let config = load(&module("security: opportunistic, expect: {old_tls: refused}")).unwrap();
+    assert!(config.modules.get("m").unwrap().expect.no_old_tls);
+    for name in ["smtp", "submission", "submissions"] {
+        assert!(!config.modules.get(name).unwrap().expect.no_old_tls, "one more connection is asked for, not given");
+    }
+    for (rest, expected) in [
+        ("security: plain, expect: {old_tls: refused}", "modules.m.expect.old_tls: `security: plain` has no TLS"),
+        (
+            "security: tls, expect: {old_tls: absent}",
+            "modules.m.expect.old_tls: \"absent\" is not known here: write refused, any",
+        ),
+    ] {
+        let found = problems(&module(rest));
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    }
+    assert!(load(&module("security: plain, expect: {old_tls: any}")).is_ok());
+}
+
+#[test]
 fn ports_are_checked_one_by_one() {
     let found =
         problems("targets:\n  - host: mx.example\n    ports: [0, 10587, {port: 26, module: nope}]\n").join("\n");

@@ -157,6 +157,9 @@ reasons! {
     /// The TLS version is older than wanted.
     TlsTooOld = "tls_too_old":
         "Switch a newer TLS version on in the server.",
+    /// TLS 1.0 or 1.1 is spoken where it should be refused.
+    OldTlsAccepted = "old_tls_accepted":
+        "The server still speaks TLS 1.0 or 1.1, which nobody may use any more (RFC 8996; for mail RFC 8997): switch them off (Postfix `smtpd_tls_protocols` and `smtpd_tls_mandatory_protocols = >=TLSv1.2`, Dovecot `ssl_min_protocol = TLSv1.2`, Exim `openssl_options = +no_tlsv1 +no_tlsv1_1`).",
     /// The proxy on the way is at fault.
     ProxyFailed = "proxy_failed":
         "The trouble is the proxy, not the server: check that it runs, `proxy`, its password, and its rules.",

@@ -84,6 +84,8 @@ pub struct Findings {
     pub tls: Option<TlsFacts>,
     /// The certificate; `None` when none was seen.
     pub certificate: Option<CertificateFacts>,
+    /// What became of an old hello; `None` when none was sent, or the answer tells nothing.
+    pub old_tls: Option<OldTls>,
     /// When what is known of TLS was seen: earlier than the rest of a light probe. `None` when nothing is.
     pub tls_at: Option<SystemTime>,
     /// It took leave after EHLO in clear; what it has of TLS is the last full probe's.
@@ -108,6 +110,7 @@ impl Findings {
             smtp: SmtpFacts::default(),
             tls: None,
             certificate: None,
+            old_tls: None,
             tls_at: None,
             light: false,
             breakdown: None,
@@ -123,6 +126,7 @@ impl Findings {
         }
         self.tls = earlier.tls.clone();
         self.certificate = earlier.certificate.clone();
+        self.old_tls = earlier.old_tls.clone();
         self.smtp.tls = earlier.smtp.tls.clone();
         self.tls_at = earlier.tls_at;
     }
@@ -142,6 +146,15 @@ pub struct TlsFacts {
     pub cipher: String,
     /// IANA's name of the key exchange group; `None` for one that has none.
     pub group: Option<String>,
+}
+
+/// What a server answers to a hello that offers nothing newer than TLS 1.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OldTls {
+    /// It would agree on this.
+    Accepted(TlsFacts),
+    /// It ends the handshake: by this alert, or without a word.
+    Refused(Option<u8>),
 }
 
 /// The certificate shown, also where the handshake failed after it.

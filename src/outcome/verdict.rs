@@ -5,7 +5,7 @@ mod trials;
 use std::sync::Arc;
 
 use super::failure::{Failure, Reason};
-use super::{Findings, Outcome};
+use super::{Findings, OldTls, Outcome};
 use crate::endpoint::{AuthExpectation, Endpoint, Expectations, Presence};
 use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
@@ -33,7 +33,7 @@ pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
     }
     let seen = [banner, auth_in_clear, starttls].iter().map(|judge| judge(expect, &findings));
     let clear = [trials::starttls_required(module, &findings)];
-    let inside = [tls_min, certificate, auth].iter().map(|judge| judge(expect, &findings));
+    let inside = [tls_min, old_tls, certificate, auth].iter().map(|judge| judge(expect, &findings));
     let tried = [trials::login(module, &findings), trials::mail(module, &findings)];
     let judgements: Vec<Judgement> = seen.chain(clear).chain(inside).chain(tried).flatten().collect();
     let unmet = || judgements.iter().find_map(|judgement| judgement.failure.clone());
@@ -117,6 +117,22 @@ fn tls_min(expect: &Expectations, findings: &Findings) -> Verdict {
         Failure::new(Phase::Tls, Reason::TlsTooOld, detail)
     });
     judgement("tls_min", tls.version.as_str().to_owned(), failure)
+}
+
+/// RFC 8996 §4 and §5: TLS 1.0 and 1.1 must not be negotiated. `None` where it could not be asked.
+fn old_tls(expect: &Expectations, findings: &Findings) -> Verdict {
+    if !expect.no_old_tls {
+        return None;
+    }
+    match findings.old_tls.as_ref()? {
+        OldTls::Accepted(tls) => {
+            let agreed = format!("{} {}", tls.version.as_str(), tls.cipher);
+            let detail = format!("a client that is old enough gets {agreed}, and `expect.old_tls: refused` forbids it");
+            judgement("old_tls", agreed, Some(Failure::new(Phase::Tls, Reason::OldTlsAccepted, detail)))
+        }
+        OldTls::Refused(Some(alert)) => judgement("old_tls", format!("refused by alert {alert}"), None),
+        OldTls::Refused(None) => judgement("old_tls", "refused without a word".into(), None),
+    }
 }
 
 fn certificate(expect: &Expectations, findings: &Findings) -> Verdict {

@@ -1,8 +1,11 @@
-//! A second look at a server that is too old for us: one more connection, with a hello that it understands.
+//! A second look at a server, with an old hello: because it is too old for us, or since it ought to be too new for that.
 //!
 //! rustls has no TLS before 1.2, no RSA key exchange and no CBC. A handshake that fails for want of those shows no
 //! certificate, and its expiry would go unseen. So the server is asked once more, by hand ([`crate::hello`]): what
 //! it would agree on, and which certificate it has. No key is exchanged. The probe has failed all the same.
+//!
+//! Where a module expects that old TLS is refused (`expect.old_tls`), a server that has agreed on TLS 1.2 or 1.3 is
+//! tempted in the same way: would it speak TLS 1.1 or older with a client that knows no better?
 //!
 //! It happens at most once a probe, within what is left of the probe's time, in the same place that the first
 //! connection had at the address, and its time is in no phase.
@@ -17,65 +20,96 @@ use tokio::time::timeout;
 use super::dial::open;
 use super::run::{Halt, Run};
 use super::stream::Stream;
-use super::{drive, tls};
+use super::{drive, io_error, tls};
 use crate::cert::name::ServerName;
 use crate::endpoint::{Security, TlsVersion};
 use crate::hello::Version;
 use crate::hello::client::{client_hello, goodbye};
 use crate::hello::server::{Answer, Fault, Seen};
-use crate::outcome::TlsFacts;
 use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::transcript::Speaker;
+use crate::outcome::{OldTls, TlsFacts};
 use crate::phase::Phase;
 
 /// How long the server may take to close after our goodbye.
 const CLOSE_WAIT: Duration = Duration::from_millis(100);
 
 /// What a server says to an offer of old TLS.
-pub(super) enum Reply {
-    /// It takes it.
-    Accepted(Seen),
-    /// It ended the handshake with this alert before it agreed on anything.
-    Refused(u8),
-    /// Nobody knows: the connection failed, or something else was said.
+#[derive(Default)]
+struct Reply {
+    /// What it would agree on, as far as it has said so.
+    seen: Option<Seen>,
+    end: End,
+}
+
+/// How the server's words ended.
+#[derive(Clone, Copy, Default)]
+enum End {
+    /// It said all that it says in clear.
+    Whole,
+    /// With this alert.
+    Alert(u8),
+    /// It hung up on the hello.
+    HungUp,
+    /// Nobody knows: the connection failed before, or something else was said, or nothing in time.
+    #[default]
     Unknown,
 }
 
 /// Looks again after a handshake that failed, adds what is seen to the findings, and tells the failure better.
 pub(super) async fn look(run: &mut Run, failure: Failure) -> Failure {
-    match ask(run, Version::Tls12).await {
-        Reply::Accepted(seen) => note(run, &seen, failure),
-        Reply::Refused(alert) => {
-            event(run, &format!("second connection, with an old hello: alert {alert}"));
+    let reply = ask(run, Version::Tls12).await;
+    match (reply.seen, reply.end) {
+        (Some(seen), _) => note(run, &seen, failure),
+        (None, End::Alert(alert)) => {
+            event(run, &format!("alert {alert}"));
             failure
         }
-        Reply::Unknown => failure,
+        (None, _) => failure,
     }
 }
 
+/// Notes whether a server that can do better would speak TLS 1.1 or older.
+pub(super) async fn tempt(run: &mut Run) {
+    let reply = ask(run, Version::Tls11).await;
+    let old_tls = match (reply.seen, reply.end) {
+        // Nothing newer was offered: a newer version is no answer.
+        (Some(seen), End::Whole) if seen.version < Version::Tls12 => OldTls::Accepted(facts(&seen)),
+        // Also behind a ServerHello: OpenSSL finds only then that it has no signature to go with the old version.
+        (_, End::Alert(alert)) => OldTls::Refused(Some(alert)),
+        // As Windows does it. Without a reply to STARTTLS before, it may as well be that the connection was unwelcome.
+        (None, End::HungUp) if run.endpoint.module.security != Security::Tls => OldTls::Refused(None),
+        _ => return,
+    };
+    let text = match &old_tls {
+        OldTls::Accepted(tls) => format!("{} {}", tls.version.as_str(), tls.cipher),
+        OldTls::Refused(Some(alert)) => format!("alert {alert}"),
+        OldTls::Refused(None) => "the end".to_owned(),
+    };
+    event(run, &text);
+    run.findings.old_tls = Some(old_tls);
+}
+
 /// Whether a server agrees on one of the TLS versions up to `newest`, asked on a connection of its own.
-pub(super) async fn ask(run: &Run, newest: Version) -> Reply {
+async fn ask(run: &Run, newest: Version) -> Reply {
     let mut aside = run.aside();
     // It goes straight to the server: not where something stands in between.
     if run.endpoint.module.proxy.is_some() || run.endpoint.module.proxy_protocol.is_some() {
-        return Reply::Unknown;
+        return Reply::default();
     }
-    let Some(address) = run.findings.address else { return Reply::Unknown };
+    let Some(address) = run.findings.address else { return Reply::default() };
     let target = SocketAddr::new(address, run.endpoint.port);
-    match converse(&mut aside, target, newest).await {
-        Ok(reply) => reply,
-        Err(_) => Reply::Unknown,
-    }
+    converse(&mut aside, target, newest).await.unwrap_or_default()
 }
 
 async fn converse(aside: &mut Run, target: SocketAddr, newest: Version) -> Result<Reply, Halt> {
     aside.enter(Phase::Connect);
     let source = aside.endpoint.module.source_address;
-    let Ok(tcp) = aside.within(open(target, source)).await? else { return Ok(Reply::Unknown) };
+    let Ok(tcp) = aside.within(open(target, source)).await? else { return Ok(Reply::default()) };
     aside.connected();
     let mut stream = Stream::Clear(tcp);
     if aside.endpoint.module.security != Security::Tls {
-        let Some(ready) = drive::up_to_tls(aside, stream).await else { return Ok(Reply::Unknown) };
+        let Some(ready) = drive::up_to_tls(aside, stream).await else { return Ok(Reply::default()) };
         stream = ready;
     }
     aside.enter(Phase::Tls);
@@ -89,24 +123,25 @@ async fn converse(aside: &mut Run, target: SocketAddr, newest: Version) -> Resul
     let read = aside.within(read_answer(&mut stream, &hello, &mut answer)).await;
     let seen = answer.into_seen();
     leave(&mut stream, seen.as_ref().map_or(Version::Tls10, |seen| seen.version)).await;
-    Ok(match (seen, read) {
-        (Some(seen), _) => Reply::Accepted(seen),
-        (None, Ok(Ok(Err(Fault::Alert(alert))))) => Reply::Refused(alert),
-        (None, _) => Reply::Unknown,
-    })
+    let end = match read {
+        Ok(Ok(end)) => end,
+        Ok(Err(error)) if io_error::is_end(&error) => End::HungUp,
+        _ => End::Unknown,
+    };
+    Ok(Reply { seen, end })
 }
 
-/// The inner result is what the server's words came to; their end without a fault is none either.
-async fn read_answer(stream: &mut Stream, hello: &[u8], answer: &mut Answer) -> io::Result<Result<(), Fault>> {
+async fn read_answer(stream: &mut Stream, hello: &[u8], answer: &mut Answer) -> io::Result<End> {
     stream.write_all(hello).await?;
     let mut buffer = [0; 4096];
     loop {
         match stream.read(&mut buffer).await? {
-            0 => return Ok(Ok(())),
+            0 => return Ok(End::HungUp),
             length => match answer.feed(buffer.get(..length).unwrap_or_default()) {
                 Ok(false) => {}
-                Ok(true) => return Ok(Ok(())),
-                Err(fault) => return Ok(Err(fault)),
+                Ok(true) => return Ok(End::Whole),
+                Err(Fault::Alert(alert)) => return Ok(End::Alert(alert)),
+                Err(_) => return Ok(End::Unknown),
             },
         }
     }
@@ -126,13 +161,14 @@ async fn leave(stream: &mut Stream, version: Version) {
 }
 
 fn note(run: &mut Run, seen: &Seen, mut failure: Failure) -> Failure {
-    let version = version(seen.version);
-    let agreed = format!("{} {}", version.as_str(), seen.suite);
-    event(run, &format!("second connection, with an old hello: {agreed}"));
+    let tls = facts(seen);
+    let (version, agreed) = (tls.version, format!("{} {}", tls.version.as_str(), tls.cipher));
+    event(run, &agreed);
     let chain: Vec<CertificateDer<'static>> = seen.chain.iter().map(|der| der.clone().into()).collect();
     run.findings.certificate = tls::certificate_facts(run, &chain);
-    run.findings.tls = Some(TlsFacts { version, cipher: seen.suite.into(), group: seen.group.map(Into::into) });
+    run.findings.tls = Some(tls.clone());
     if version < TlsVersion::Tls12 {
+        run.findings.old_tls = Some(OldTls::Accepted(tls));
         // It was offered TLS 1.2, and has chosen the newest it has (RFC 5246 §E.1).
         failure.reason = Reason::TlsVersion;
         failure.detail = format!("the newest TLS of the server is {agreed}");
@@ -142,8 +178,13 @@ fn note(run: &mut Run, seen: &Seen, mut failure: Failure) -> Failure {
     failure
 }
 
-fn event(run: &mut Run, text: &str) {
-    run.findings.transcript.add(run.elapsed(), Speaker::Event, text);
+fn event(run: &mut Run, answer: &str) {
+    let text = format!("second connection, with an old hello: {answer}");
+    run.findings.transcript.add(run.elapsed(), Speaker::Event, &text);
+}
+
+fn facts(seen: &Seen) -> TlsFacts {
+    TlsFacts { version: version(seen.version), cipher: seen.suite.into(), group: seen.group.map(Into::into) }
 }
 
 fn version(seen: Version) -> TlsVersion {

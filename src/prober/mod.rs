@@ -6,7 +6,7 @@
 //! - [`connect`]: addresses in turn, and how many connections an address may have.
 //! - [`dial`]: one connection, straight or through a proxy.
 //! - [`tls`]: a handshake that sees the certificate whatever its worth.
-//! - [`legacy`]: a second look at a server that is too old for the handshake.
+//! - [`legacy`]: a second look at a server that is too old for the handshake, or ought to refuse what is too old.
 //! - [`drive`]: does what the protocol's session says.
 //! - [`io_error`]: the system's errors in the words of the contract.
 //!
@@ -124,6 +124,10 @@ impl Prober {
         match Self::talk(run, Stream::Clear(tcp)).await {
             // The connection is closed by now, and its place at the address is free for another look.
             Err(Halt::Failed(failure)) if run.is_too_old() => Err(legacy::look(run, failure).await.into()),
+            Ok(()) if run.wants_old_tls() => {
+                legacy::tempt(run).await;
+                Ok(())
+            }
             result => result,
         }
     }

@@ -166,6 +166,17 @@ impl Run {
         self.too_old && !self.stopping
     }
 
+    /// Whether it is to be seen that the server refuses old TLS. Not of a server that has just had enough of us, nor
+    /// of one that agreed on no TLS at all.
+    pub(super) fn wants_old_tls(&self) -> bool {
+        let expect = &self.endpoint.module.expect;
+        expect.no_old_tls
+            && !expect.port_closed
+            && !self.stopping
+            && self.findings.breakdown.is_none()
+            && self.findings.tls.is_some()
+    }
+
     /// A run of its own beside this one, within what is left of its time. What it finds is not this one's.
     pub(super) fn aside(&self) -> Self {
         let mut aside = Self::start(self.endpoint.clone(), self.stop.clone());
