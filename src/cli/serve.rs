@@ -63,7 +63,9 @@ pub(super) fn run(options: &Options) -> ExitCode {
     let _written = match log::to_stderr(options.level, options.format) {
         Ok(written) => written,
         Err(error) => {
-            complain(&format!("mail_endpoint_exporter: the log cannot be written: {error}"));
+            complain(&format!(
+                "mail_endpoint_exporter: no thread can be started for the log: {error}; raise the limit of processes (ulimit -u)"
+            ));
             return ExitCode::FAILURE;
         }
     };
