@@ -156,26 +156,29 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// SIGTERM and SIGINT stop, SIGHUP loads the configuration again.
+/// SIGTERM and SIGINT stop, SIGHUP loads the configuration again: from the call on, not only once the future runs, for
+/// until then they would end the program on the spot.
 #[cfg(unix)]
-async fn obey_signals(stop: CancellationToken, reload: Handle) {
+fn obey_signals(stop: CancellationToken, reload: Handle) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = signals else {
-        tracing::error!("signals cannot be received: only SIGKILL will stop the exporter");
-        return;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            // What came of it is in the log and the metrics.
-            _ = hang_up.recv() => drop(reload.reload().await),
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = signals else {
+            tracing::error!("signals cannot be received: only SIGKILL will stop the exporter");
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                // What came of it is in the log and the metrics.
+                _ = hang_up.recv() => drop(reload.reload().await),
+            }
         }
+        systemd::stopping();
+        stop.cancel();
+        tracing::info!("stopping");
     }
-    systemd::stopping();
-    stop.cancel();
-    tracing::info!("stopping");
 }
 
 #[cfg(not(unix))]
