@@ -22,6 +22,22 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "the dialogue of an Exchange server under maintenance",
         &[("tests/transcripts/exchange-maintenance-mode.txt", "EHLO")],
     ),
+    (
+        "H11",
+        "a null MX",
+        &[
+            ("tests/discovery.rs", "the_mail_servers_of_a_domain_are_probed_and_their_faults_told"),
+            ("src/mail/mx.rs", "what_is_wrong_has_a_word"),
+        ],
+    ),
+    (
+        "H12",
+        "MX to CNAME, to an address, of equal preference, none at all",
+        &[
+            ("tests/discovery.rs", "the_mail_servers_of_a_domain_are_probed_and_their_faults_told"),
+            ("src/mail/mx.rs", "hosts_come_in_the_order_of_their_preference_each_once"),
+        ],
+    ),
     ("H10", "names that are too long", &[("src/cert/name.rs", "what_is_no_host")]),
     (
         "I4",
@@ -102,6 +118,11 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     ),
     ("L1", "a greeting for everybody, and a refusal at EHLO", &[("tests/faults/ehlo.rs", "\"C4\"")]),
     ("L3", "Exchange under maintenance", &[("tests/faults/ehlo.rs", "\"C20\"")]),
+    (
+        "L4",
+        "a blocklist refuses our address only at RCPT: `mail` asks",
+        &[("tests/envelope.rs", "the_answer_is_held_against_what_is_expected")],
+    ),
     ("L5", "a load balancer answers, all servers behind it are dead", &[("tests/faults/tcp.rs", "\"A5\"")]),
     ("L6", "STARTTLS is offered and fails only in use", &[("tests/faults/starttls.rs", "\"D2\"")]),
     (
@@ -245,12 +266,6 @@ pub const LISTED: &[(&str, &str, &str)] = &[
         "limits of Prometheus on samples and sizes",
         "they are Prometheus' own; J9 holds the number of series of an endpoint",
     ),
-    ("H11", "a null MX", "endpoints are hosts: MX records are not looked up"),
-    (
-        "H12",
-        "MX to CNAME, to an address, of equal preference, none at all",
-        "endpoints are hosts: MX records are not looked up",
-    ),
     (
         "H14",
         "the resolver's configuration changes",
@@ -268,7 +283,6 @@ pub const LISTED: &[(&str, &str, &str)] = &[
         "postscreen greets a client that it will refuse",
         "its dialogue up to QUIT is that of the real server: no client can tell them apart without sending mail",
     ),
-    ("L4", "a blocklist refuses our address only at RCPT", "a probe sends no MAIL and no RCPT"),
     (
         "L7",
         "a resumed session hides a new certificate",

@@ -35,7 +35,8 @@ Whatever happens, every probe is held to this: one outcome, within the deadline;
 into a handshake that failed; text, JSON and metrics without a character that does not print, the metrics read by a \
 strict parser.
 
-F (certificates) is `tests/certificates.rs`. What needs a real host (`tests/real_*.rs`) is run by `tests/real.sh`.
+E (TLS) and F (certificates) are in [FAULTS_TLS.md](FAULTS_TLS.md). What needs a real host (`tests/real_*.rs`) is run by \
+`tests/real.sh`.
 
 ";
 
