@@ -154,7 +154,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "J3",
         "thousands of scrapes and connections at once",
         &[
-            ("tests/faults/scrapes.rs", "thousands_of_scrapes_at_once_are_answered_within_bounds"),
+            ("tests/faults/scrapes.rs", "thousands_of_scrapes_at_once_are_answered_and_probing_goes_on"),
             ("tests/slow_clients.rs", "ten_thousand_idle_connections"),
         ],
     ),
