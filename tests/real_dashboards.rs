@@ -30,6 +30,10 @@ const EMPTY: &[(&str, &str)] = &[
     ("mail_exporter_config_last_reload_success_timestamp_seconds{} !=", "the demo's configuration stays as it is"),
     ("process_start_time_seconds{} !=", "the demo does not restart"),
     ("mail_dns_addresses{}", "the demo's targets are addresses: no name is looked up"),
+    ("{phase=\"mail_clear\"}", "the demo asks no server whether STARTTLS is required"),
+    ("{phase=\"auth\"}", "the demo logs in nowhere"),
+    ("{phase=\"mail\"}", "the demo asks about no mail"),
+    ("{phase=\"rcpt\"}", "the demo asks about no mail"),
 ];
 
 struct Asked {
