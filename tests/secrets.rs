@@ -205,17 +205,21 @@ async fn a_running_exporter_shows_no_secret_whoever_asks() {
     let (folder, key) = rig();
     let identity = Authority::new("Lab").issue(&Leaf::new("mail.example.org", SystemTime::now()));
     let options: Options = identity.server_config().into();
-    let dialogue = "=== TLS\nS: 220 mx ESMTP\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close";
+    let dialogue = "=== TLS\nS: 220 mx ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH x\nS: 235 2.7.0 welcome\n\
+                    C: QUIT\nS: 221 bye\n*close";
     let server = Server::start(Script::of(dialogue), options).await;
     let port = server.address().port();
     let hash = bcrypt::hash(WORDS[0].1, 4).unwrap();
     let mail = format!(
         "ehlo_name: probe.example.org\nmodules: {{m: {{security: tls, client_certificate: {{cert_file: good.crt, \
-         key_file: good.key}}, expect: {{certificate: any}}}}}}\n\
+         key_file: good.key}}, expect: {{certificate: any}}, \
+         auth: {{username: me, password_file: password, mechanism: plain, insecure: true}}}}}}\n\
          targets: [{{host: 127.0.0.1, ports: [{{port: {port}, module: m}}], interval: 200ms}}]\n"
     );
     std::fs::write(folder.join("mail.yml"), &mail).unwrap();
-    let secrets = [lines(&key), vec![hash.clone()]].concat();
+    std::fs::write(folder.join("password"), WORDS[0].1).unwrap();
+    let sent = STANDARD.encode(format!("\0me\0{}", WORDS[0].1));
+    let secrets = [lines(&key), vec![hash.clone(), sent]].concat();
     let mut answers = 0;
     for web in [String::new(), format!("basic_auth_users: {{me: '{hash}'}}")] {
         std::fs::write(folder.join("web.yml"), &web).unwrap();
