@@ -306,7 +306,7 @@ fn a_machine_that_sleeps_wakes_without_a_burst_and_blames_nobody() {
         exporter.recovers().await;
         let before = exporter.metrics().await;
         exporter.signal("STOP");
-        sleep(Duration::from_secs(20)).await;
+        sleep(Duration::from_secs(60)).await;
         exporter.signal("CONT");
         let woken = Instant::now();
         sleep(Duration::from_secs(1)).await;
@@ -316,7 +316,7 @@ fn a_machine_that_sleeps_wakes_without_a_burst_and_blames_nobody() {
         // Each may have had one under way, and begins one a second.
         assert!(probes <= 20.0 * (seconds + 2.0), "{probes} probes in {seconds} s is a burst");
         let missed = skipped(&after, "late") + skipped(&after, "running");
-        assert!(missed >= 20.0 * 15.0, "the ticks that were slept through are counted: {missed}");
+        assert!(missed >= 20.0 * 50.0, "the ticks that were slept through are counted: {missed}");
         let after = exporter.recovers().await;
         println!("{} probes were cut by the sleep", failures(&after, "local_resource"));
         blames_nobody(&after);
