@@ -1,6 +1,6 @@
 //! Which endpoints DNS makes of a target: asked before the probes, and asked again when an answer has had its time.
 //!
-//! - [`expand`]: searches and what is known, to endpoints and to what must be asked (pure).
+//! - [`mod@expand`]: searches and what is known, to endpoints and to what must be asked (pure).
 //! - [`known`]: what is known, and when it is asked for again (pure).
 //!
 //! [`Discovery::next`] is the loop around them: it asks, learns, and gives the whole list of endpoints again when
