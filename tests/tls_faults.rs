@@ -570,7 +570,8 @@ async fn a_handshake_cut_at_any_byte_fails_and_keeps_what_was_seen() {
         let config = one_endpoint(address, &format!("{{security: tls, {ANY}}}"));
         let prober = Prober::new(no_names(), 2);
         let (mut cut, mut seen) = (0, 0);
-        while cut < length.load(Ordering::SeqCst) {
+        // An ECDSA signature has up to eight bytes less in another handshake.
+        while cut + 8 < length.load(Ordering::SeqCst) {
             let outcome = prober.probe(config.endpoints[0].clone(), &CancellationToken::new()).await.unwrap();
             in_time(&outcome, "cut");
             let expected = if reset { "reset in tls" } else { "closed in tls" };
