@@ -47,7 +47,7 @@
 //! | when an endpoint is probed | [`scheduler::plan`] |
 //! | what a failure changes about that: retries, another interval, light probes | [`outcome::pace`] |
 //! | what is said to a proxy, and whose fault it is that there is no tunnel | [`proxy`] |
-//! | what is wrong with a domain's MX records | [`mail::mx`] |
+//! | what is wrong with a domain's MX and SRV records | [`mail::mx`], [`mail::srv`] |
 //! | which endpoints DNS makes of a target, and when it is asked again | [`discovery`] |
 //! | a key of the configuration, and its errors | [`config`] |
 //! | a route | [`http`] |

@@ -14,6 +14,8 @@ pub enum Search {
     Host(Arc<Endpoint>),
     /// The mail servers of a domain are endpoints.
     Domain(MailDomain),
+    /// The submission servers of a domain are endpoints.
+    Services(MailServices),
 }
 
 /// One port of the mail servers of a domain.
@@ -25,12 +27,29 @@ pub struct MailDomain {
     pub every_address: bool,
 }
 
+/// The submission servers of a domain. SRV records name their hosts and ports.
+#[derive(Clone, Debug)]
+pub struct MailServices {
+    /// An endpoint of `submissions`, with the domain in the place of the host and the usual port.
+    pub submissions: Arc<Endpoint>,
+    /// The same of `submission`.
+    pub submission: Arc<Endpoint>,
+    /// Every address of each host is an endpoint of its own.
+    pub every_address: bool,
+}
+
+impl MailServices {
+    /// The usual ports of `submissions` and `submission`.
+    pub const PORTS: [u16; 2] = [465, 587];
+}
+
 impl Search {
     /// What is known without DNS.
     pub fn blueprint(&self) -> &Endpoint {
         match self {
             Self::Host(endpoint) => endpoint,
             Self::Domain(domain) => &domain.blueprint,
+            Self::Services(services) => &services.submissions,
         }
     }
 
@@ -38,7 +57,7 @@ impl Search {
     pub fn host_and_port(&self) -> Option<(String, u16)> {
         match self {
             Self::Host(endpoint) => Some((endpoint.host.to_string(), endpoint.port)),
-            Self::Domain(_) => None,
+            Self::Domain(_) | Self::Services(_) => None,
         }
     }
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
 mod lab;
+#[path = "discovery/services.rs"]
+mod services;
 mod support;
 
 use std::time::Duration;

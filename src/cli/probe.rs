@@ -24,7 +24,7 @@ use crate::outcome::Outcome;
 use crate::outcome::domain::DomainFacts;
 use crate::outcome::port_state::{PortState, port_states};
 use crate::prober::Prober;
-use crate::search::{MailDomain, Search};
+use crate::search::{MailDomain, MailServices, Search};
 
 /// The ports of a host named without one.
 const PORTS: [u16; 4] = [25, 465, 587, 2525];
@@ -62,6 +62,9 @@ pub(super) struct Options {
     /// The hosts are domains: probe their mail servers, and tell what is wrong with their MX records
     #[arg(long)]
     mx: bool,
+    /// The hosts are domains: probe the submission servers that their SRV records name, and tell what is wrong with those
+    #[arg(long, conflicts_with = "module")]
+    srv: bool,
     /// Add the dialogue (text and json)
     #[arg(long)]
     transcript: bool,
@@ -92,12 +95,12 @@ pub(super) fn run(options: &Options) -> ExitCode {
         Some(path) => load(path, Shard::WHOLE),
     };
     let Some(config) = config else { return ExitCode::from(USAGE) };
-    let outcomes = endpoints(options, &config).and_then(|endpoints| {
+    let outcomes = wanted(options, &config).and_then(|wanted| {
         let resolver = Arc::new(Resolver::system());
         let prober = Arc::new(Prober::new(resolver.clone(), config.max_connections_per_address));
         runtime().map(|runtime| {
             runtime.block_on(async {
-                let found = search(options, resolver, endpoints).await;
+                let found = search(options, resolver, wanted).await;
                 (probe_all(prober, found.endpoints).await, found.domains)
             })
         })
@@ -115,44 +118,86 @@ pub(super) fn run(options: &Options) -> ExitCode {
     }
 }
 
-fn endpoints(options: &Options, config: &Config) -> Result<Vec<Arc<Endpoint>>, String> {
+/// What is asked for, as far as no DNS is needed to know it.
+#[derive(Default)]
+struct Wanted {
+    endpoints: Vec<Arc<Endpoint>>,
+    services: Vec<MailServices>,
+}
+
+fn wanted(options: &Options, config: &Config) -> Result<Wanted, String> {
     if let Some(name) = options.module.as_deref().filter(|name| config.modules.get(name).is_none()) {
         return Err(format!("there is no module {name:?}: name one of {}", config.modules.names().join(", ")));
     }
     let roots = options.ca_file.as_ref().map(roots).transpose()?;
-    let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
+    let mut wanted = Wanted::default();
     for text in &options.hosts {
         let (host, port) = adhoc::host_and_port(text)?;
-        if options.mx && matches!(host, ServerName::Ip(_)) {
-            return Err(format!("{host} is no domain: leave --mx out, or name a domain"));
+        if let (true, ServerName::Ip(_)) = (options.is_of_domains(), &host) {
+            let option = if options.mx { "--mx" } else { "--srv" };
+            return Err(format!("{host} is no domain: leave {option} out, or name a domain"));
         }
-        let all = || if options.mx { vec![25] } else { ports(options.module.as_deref()) };
-        for port in port.map_or_else(all, |port| vec![port]) {
-            let module = module(options, config, port, roots.as_ref())?;
-            if let (true, Some(secret)) = (options.mx, module.secret()) {
-                let name = &module.name;
-                return Err(format!("module {name:?} has `{secret}`, which hosts that DNS names do not get to see"));
+        if options.srv {
+            if let (false, Some(port)) = (options.mx, port) {
+                return Err(format!("the SRV records of {host} name the ports: leave :{port} out"));
             }
-            let endpoint = adhoc::endpoint(&host, port, module);
-            if endpoints.iter().all(|other| other.id() != endpoint.id()) {
-                endpoints.push(Arc::new(endpoint));
+            let endpoint = |port| endpoint(options, config, &host, port, roots.as_ref());
+            let [submissions, submission] = MailServices::PORTS.map(endpoint);
+            let (submissions, submission) = (submissions?, submission?);
+            wanted.services.push(MailServices { submissions, submission, every_address: options.every_address() });
+        }
+        let all = || match (options.mx, options.srv) {
+            (true, _) => vec![25],
+            (false, true) => Vec::new(),
+            (false, false) => ports(options.module.as_deref()),
+        };
+        for port in port.map_or_else(all, |port| vec![port]) {
+            let endpoint = endpoint(options, config, &host, port, roots.as_ref())?;
+            if wanted.endpoints.iter().all(|other| other.id() != endpoint.id()) {
+                wanted.endpoints.push(endpoint);
             }
         }
     }
-    Ok(endpoints)
+    Ok(wanted)
 }
 
-/// The endpoints that DNS makes of those asked for.
-async fn search(options: &Options, resolver: Arc<Resolver>, endpoints: Vec<Arc<Endpoint>>) -> Expansion {
-    let every_address = options.addresses == Addresses::All;
-    if !options.mx && !every_address {
-        return Expansion { endpoints, ..Expansion::default() };
+fn endpoint(
+    options: &Options,
+    config: &Config,
+    host: &ServerName,
+    port: u16,
+    roots: Option<&Arc<Roots>>,
+) -> Result<Arc<Endpoint>, String> {
+    let module = module(options, config, port, roots)?;
+    if let (true, Some(secret)) = (options.is_of_domains(), module.secret()) {
+        let name = &module.name;
+        return Err(format!("module {name:?} has `{secret}`, which hosts that DNS names do not get to see"));
+    }
+    Ok(Arc::new(adhoc::endpoint(host, port, module)))
+}
+
+impl Options {
+    fn is_of_domains(&self) -> bool {
+        self.mx || self.srv
+    }
+
+    fn every_address(&self) -> bool {
+        self.addresses == Addresses::All
+    }
+}
+
+/// The endpoints that DNS makes of what is wanted.
+async fn search(options: &Options, resolver: Arc<Resolver>, wanted: Wanted) -> Expansion {
+    let every_address = options.every_address();
+    if !options.is_of_domains() && !every_address {
+        return Expansion { endpoints: wanted.endpoints, ..Expansion::default() };
     }
     let search = |blueprint| match options.mx {
         true => Search::Domain(MailDomain { blueprint, every_address }),
         false => Search::Host(blueprint),
     };
-    Discovery::once(resolver, endpoints.into_iter().map(search).collect()).await
+    let searches = wanted.endpoints.into_iter().map(search);
+    Discovery::once(resolver, searches.chain(wanted.services.into_iter().map(Search::Services)).collect()).await
 }
 
 fn roots(path: &PathBuf) -> Result<Arc<Roots>, String> {
@@ -201,7 +246,7 @@ fn print(options: &Options, outcomes: Vec<Outcome>, domains: &[Arc<DomainFacts>]
             say(&domains::text(&facts));
             say(&text::report(&with_states, Style { colour, transcript: options.transcript }));
         }
-        Output::Json if options.mx => {
+        Output::Json if options.is_of_domains() => {
             let endpoints = json::outcomes(&with_states, options.transcript);
             say(&format!("{{\"domains\": {}, \"endpoints\": {endpoints}}}\n", domains::json(&facts)));
         }

@@ -4,7 +4,8 @@
 //! - [`mod@file`]: YAML, and the place of each value in it.
 //! - [`reader`]: takes a tree apart and collects the problems.
 //! - [`values`]: single values.
-//! - [`modules`] and [`targets`]: what is probed, and how; [`trials`]: what is tried beyond looking.
+//! - [`modules`] and [`targets`]: what is probed, and how; [`trials`]: what is tried beyond looking; [`mod@domain`]: which
+//!   mail servers of a domain.
 //! - [`probe_endpoint`]: what `/probe` may be asked for.
 //! - [`proxy`]: the proxy on the way, and its password.
 //! - [`hostname`]: the default of `ehlo_name`.
@@ -14,6 +15,7 @@
 
 pub mod adhoc;
 mod certificate_file;
+mod domain;
 mod file;
 mod hostname;
 mod modules;

@@ -153,7 +153,9 @@ impl<'n> Entries<'n> {
 
     /// The value of a key, and where it is. `key: null` is the same as no key.
     pub(super) fn get(&mut self, name: &'static str) -> Option<(&'n Node, At)> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         let (_, node) = self.entries.iter().find(|(key, _)| key == name)?;
         (*node != Node::Null).then(|| (node, self.at.down(Step::Key(name.to_owned(), 0))))
     }

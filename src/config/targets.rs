@@ -1,19 +1,20 @@
 //! Targets: hosts and ports, in the configuration itself, in further files, and in Prometheus' file_sd lists.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::certificate_file::CertificateFiles;
+use super::domain::{self, Named, named};
 use super::file::Node;
 use super::modules::{Modules, by_port};
 use super::reader::{At, Entries, Source, list};
 use super::values::{duration, number, port, text, word};
 use crate::cert::name::ServerName;
 use crate::cert::on_file::CertificateFile;
-use crate::endpoint::{Endpoint, EndpointId, Family, Pace, RESERVED_LABELS};
-use crate::search::{MailDomain, Search};
+use crate::endpoint::{Endpoint, EndpointId, Family, Module, Pace, RESERVED_LABELS};
+use crate::search::{MailDomain, MailServices, Search};
 
 /// The shortest and the longest interval.
 const INTERVALS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
@@ -29,6 +30,8 @@ pub(super) struct Targets<'a> {
     certificates: CertificateFiles,
     pub searches: Vec<Search>,
     seen: HashSet<EndpointId>,
+    /// The domains so far, by the labels of what is told of them.
+    domains: HashMap<(String, BTreeMap<String, String>), ServerName>,
 }
 
 /// The conversion for `interval`.
@@ -70,16 +73,34 @@ struct Common {
     pace: Pace,
     family: Family,
     addresses: Addresses,
-    /// The host is a domain, of which the mail servers are meant.
-    is_domain: bool,
+    named: Named,
     module: Option<String>,
     certificate_file: Option<Arc<CertificateFile>>,
+}
+
+impl Common {
+    fn endpoint(&self, port: u16, module: Arc<Module>) -> Endpoint {
+        Endpoint {
+            target: self.target.clone(),
+            host: self.host.clone(),
+            port,
+            address: None,
+            labels: self.labels.clone(),
+            interval: self.interval,
+            pace: self.pace,
+            family: self.family,
+            found: None,
+            module,
+            certificate_file: self.certificate_file.clone(),
+        }
+    }
 }
 
 impl<'a> Targets<'a> {
     pub(super) fn new(modules: &'a Modules, interval: Duration, pace: Pace, certificates: CertificateFiles) -> Self {
         let (endpoints, searches) = (Vec::new(), Vec::new());
-        Self { modules, interval, pace, endpoints, searches, used: Vec::new(), certificates, seen: HashSet::new() }
+        let (used, seen, domains) = (Vec::new(), HashSet::new(), HashMap::new());
+        Self { modules, interval, pace, endpoints, searches, used, certificates, seen, domains }
     }
 
     /// A list of targets; an entry with a `targets` key of its own is one of Prometheus' file_sd groups.
@@ -96,12 +117,12 @@ impl<'a> Targets<'a> {
     fn target(&mut self, source: &mut Source, node: &Node, at: At) {
         let mut entries = Entries::of(source, node, at.clone());
         let name = entries.read(source, "name", text);
-        let (host, is_domain) = host(source, &mut entries);
+        let (host, named) = named(source, &mut entries);
         // Between mail servers there is one port (RFC 5321 §4.5.4.2).
         let relay = Node::List(vec![Node::Scalar("25".into())]);
         let given = entries.get("ports");
         let are_given = given.is_some();
-        let ports = given.or_else(|| is_domain.then(|| (&relay, at.clone())));
+        let ports = given.or_else(|| (named != Named::Host).then(|| (&relay, at.clone())));
         let own_interval = entries.read(source, "interval", interval);
         let pace = pace(source, &mut entries, self.pace);
         let module = entries.read(source, "module", |node| self.module_name(&text(node)?));
@@ -120,7 +141,16 @@ impl<'a> Targets<'a> {
         let target = name.unwrap_or_else(|| host.to_string());
         let interval = own_interval.unwrap_or(self.interval);
         let common =
-            Common { target, host, labels, interval, pace, family, addresses, is_domain, module, certificate_file };
+            Common { target, host, labels, interval, pace, family, addresses, named, module, certificate_file };
+        if named != Named::Host {
+            self.domain(source, &common, &at);
+        }
+        if named.has_services() {
+            self.services(source, &common, &at);
+        }
+        if !named.has_ports() {
+            return;
+        }
         let ports_list = list(source, ports, &ports_at);
         if ports_list.is_empty() {
             source.problem(&ports_at, "no port is named: write `ports: [25, 465, 587]`");
@@ -152,34 +182,57 @@ impl<'a> Targets<'a> {
             return;
         };
         let Some(module) = self.modules.get(&module) else { return };
-        let endpoint = Endpoint {
-            target: common.target.clone(),
-            host: common.host.clone(),
-            port,
-            address: None,
-            labels: common.labels.clone(),
-            interval: common.interval,
-            pace: common.pace,
-            family: common.family,
-            found: None,
-            module: module.clone(),
-            certificate_file: common.certificate_file.clone(),
-        };
-        if let (true, Some(secret)) = (common.is_domain, module.secret()) {
-            source.problem(at, secret_for_domain(&module.name, secret));
+        let endpoint = common.endpoint(port, module.clone());
+        if common.named != Named::Host {
+            domain::secret(source, module, at);
         }
         if self.seen.insert(endpoint.id()) {
             let (blueprint, every_address) = (Arc::new(endpoint), common.addresses == Addresses::All);
-            match (common.is_domain, every_address) {
-                (false, false) => self.endpoints.push(blueprint),
-                (false, true) => self.searches.push(Search::Host(blueprint)),
-                (true, _) => self.searches.push(Search::Domain(MailDomain { blueprint, every_address })),
+            match (common.named, every_address) {
+                (Named::Host, false) => self.endpoints.push(blueprint),
+                (Named::Host, true) => self.searches.push(Search::Host(blueprint)),
+                (Named::Domain(_), _) => self.searches.push(Search::Domain(MailDomain { blueprint, every_address })),
             }
         } else {
             let what = endpoint.host_and_port();
             source.problem(
                 at,
                 format!("{what} of target {:?} stands twice: remove one, or give one another `name`", common.target),
+            );
+        }
+    }
+
+    /// The submission servers of a domain.
+    fn services(&mut self, source: &mut Source, common: &Common, at: &At) {
+        let endpoint = |port| {
+            let module = self.modules.get(by_port(port)?)?;
+            domain::secret(source, module, at);
+            Some(Arc::new(common.endpoint(port, module.clone())))
+        };
+        // Both modules are built in.
+        let [Some(submissions), Some(submission)] = MailServices::PORTS.map(endpoint) else { return };
+        let every_address = common.addresses == Addresses::All;
+        let is_new = self.searches.iter().all(|search| match search {
+            Search::Services(other) => other.submissions.id() != submissions.id(),
+            _ => true,
+        });
+        if is_new {
+            self.searches.push(Search::Services(MailServices { submissions, submission, every_address }));
+        } else {
+            let (host, target) = (&common.host, &common.target);
+            source.problem(at, format!("`srv` of {host} of target {target:?} stands twice: remove one"));
+        }
+    }
+
+    /// What is told of a domain has the target and the labels for a name, and no other.
+    fn domain(&mut self, source: &mut Source, common: &Common, at: &At) {
+        let key = (common.target.clone(), common.labels.clone());
+        let first = self.domains.entry(key).or_insert_with(|| common.host.clone());
+        if *first != common.host {
+            let (host, target) = (&common.host, &common.target);
+            source.problem(
+                at,
+                format!("{host} and {first} are both named {target:?}: give each its own `name`, or other `labels`"),
             );
         }
     }
@@ -219,7 +272,7 @@ impl<'a> Targets<'a> {
                         pace: self.pace,
                         family: Family::Any,
                         addresses: Addresses::First,
-                        is_domain: false,
+                        named: Named::Host,
                         module: None,
                         certificate_file: None,
                     };
@@ -228,29 +281,6 @@ impl<'a> Targets<'a> {
             }
         }
     }
-}
-
-/// `host`, or `domain` in its place.
-fn host(source: &mut Source, entries: &mut Entries<'_>) -> (Option<ServerName>, bool) {
-    let Some((_, at)) = entries.get("domain") else {
-        let parse = |node: &Node| ServerName::parse(&text(node)?);
-        return (entries.require(source, "host", "smtp.example.org", parse), false);
-    };
-    if entries.get("host").is_some() {
-        source.problem(&at, "`host` stands here too: write `domain` for its mail servers, or `host` for one of them");
-    }
-    let parse = |node: &Node| match ServerName::parse(&text(node)?)? {
-        ServerName::Dns(name) => Ok(ServerName::Dns(name)),
-        ServerName::Ip(address) => Err(format!("{address} is no domain: write `host: {address}`")),
-    };
-    (entries.read(source, "domain", parse), true)
-}
-
-fn secret_for_domain(module: &str, secret: &str) -> String {
-    format!(
-        "module {module:?} has `{secret}`, and whoever controls the domain's DNS would choose who gets to see it: name \
-         a module without one, or the mail servers by `host`"
-    )
 }
 
 fn host_and_port(text: &str) -> Result<(ServerName, u16), String> {

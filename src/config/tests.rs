@@ -191,3 +191,43 @@ fn a_domain_is_searched_for_and_probed_on_25() {
         assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
     }
 }
+
+#[test]
+fn a_domain_is_searched_for_submission_servers_where_srv_says_so() {
+    let text = "targets: [{domain: a.example, srv: true, addresses: all}, {domain: b.example, mx: false, srv: true}]";
+    let found: Vec<String> = load(text)
+        .unwrap()
+        .searches
+        .iter()
+        .map(|search| match search {
+            Search::Services(services) => {
+                let [tls, starttls] = [&services.submissions, &services.submission];
+                let modules = format!("{} {}", tls.module.name, starttls.module.name);
+                assert_eq!((tls.port, starttls.port, modules.as_str()), (465, 587, "submissions submission"));
+                format!("srv {} {}", tls.host, services.every_address)
+            }
+            other => format!("mx {}", other.blueprint().host_and_port()),
+        })
+        .collect();
+    assert_eq!(found, ["srv a.example true", "mx a.example:25", "srv b.example false"]);
+    let secret = "modules: {submission: {mail: {from: <>, to: a@b.example}}}\n";
+    assert!(load(&format!("{secret}targets: [{{domain: a.example, srv: true}}]")).is_ok(), "no secret is in a mail");
+    for (text, expected) in [
+        ("targets: [{host: a.example, ports: [25], srv: true}]", "`srv` asks for the records of a domain"),
+        ("targets: [{host: a.example, ports: [25], mx: true}]", "`mx` asks for the records of a domain"),
+        ("targets: [{domain: a.example, srv: yes}]", "\"yes\" is not known here: write true, false"),
+        ("targets: [{domain: a.example, mx: false}]", "without MX and SRV nothing of the domain is left"),
+        ("targets: [{domain: a.example, mx: false, srv: true, ports: [25]}]", "the SRV records name the ports"),
+        ("targets: [{domain: a.example, mx: false, srv: true, module: smtp}]", "with the modules submissions and"),
+        (
+            "targets: [{domain: a.example, mx: false, srv: true}, {domain: a.example, mx: false, srv: true}]",
+            "`srv` of a.example of target \"a.example\" stands twice",
+        ),
+        ("targets: [{name: n, domain: a.example}, {name: n, domain: b.example}]", "are both named \"n\""),
+    ] {
+        let problems = problems(text);
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
+    }
+    let told_apart = "targets: [{name: n, domain: a.example, labels: {d: a}}, {name: n, domain: b.example}]";
+    assert!(load(told_apart).is_ok());
+}

@@ -4,8 +4,9 @@
 //! an address, whose probes fail with the reason, so that nothing that is configured goes missing.
 
 mod domain;
+mod services;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::known::{Fact, Known};
 use crate::cert::name::ServerName;
 use crate::dns::DnsFault;
 use crate::dns::records::{Question, Records};
-use crate::endpoint::{AddressCount, Endpoint, EndpointId, Found};
+use crate::endpoint::{AddressCount, Endpoint, EndpointId, Found, NameFault};
 use crate::outcome::domain::DomainFacts;
 use crate::search::Search;
 
@@ -39,14 +40,17 @@ pub fn expand(searches: &[Search], known: &Known) -> Expansion {
         known,
         out: Expansion { is_complete: true, ..Expansion::default() },
         seen: HashSet::new(),
-        told: HashSet::new(),
+        told: HashMap::new(),
+        domains: Vec::new(),
     };
     for search in searches {
         match search {
             Search::Host(endpoint) => work.every_address(endpoint),
             Search::Domain(domain) => work.domain(domain),
+            Search::Services(services) => work.services(services),
         }
     }
+    work.out.domains = work.domains.into_iter().map(Arc::new).collect();
     work.out
 }
 
@@ -54,8 +58,9 @@ struct Work<'a> {
     known: &'a Known,
     out: Expansion,
     seen: HashSet<EndpointId>,
-    /// The domains of which the facts have been told, by target and name.
-    told: HashSet<(String, String)>,
+    /// What is told of domains, and where in it each stands, by target and name.
+    domains: Vec<DomainFacts>,
+    told: HashMap<(String, String), usize>,
 }
 
 /// What DNS says of the addresses of a name.
@@ -67,6 +72,15 @@ struct Addresses {
     pending: bool,
     /// The name is an alias.
     alias: bool,
+}
+
+/// What is wrong with a host that a record names, as far as anybody can tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OfRecord {
+    Good,
+    Alias,
+    Dangling,
+    NoAddress,
 }
 
 impl Work<'_> {
@@ -118,6 +132,24 @@ impl Work<'_> {
         fact
     }
 
+    /// What is told of the domain of a target.
+    fn facts_of(&mut self, blueprint: &Endpoint) -> Option<&mut DomainFacts> {
+        let (target, domain) = (blueprint.target.clone(), blueprint.host.to_string());
+        let next = self.domains.len();
+        let at = *self.told.entry((target.clone(), domain.clone())).or_insert(next);
+        if at == next {
+            let labels = blueprint.labels.clone();
+            self.domains.push(DomainFacts { target, domain, labels, mx: None, services: Vec::new() });
+        }
+        self.domains.get_mut(at)
+    }
+
+    /// There is nothing to connect to, and every probe says why.
+    fn nowhere(&mut self, blueprint: &Endpoint, fault: NameFault) {
+        let found = Some(Found { fault: Some(fault), ..Found::default() });
+        self.endpoint(Endpoint { found, ..blueprint.clone() });
+    }
+
     /// What is found twice is probed once.
     fn endpoint(&mut self, endpoint: Endpoint) {
         if self.seen.insert(endpoint.id()) {
@@ -127,6 +159,22 @@ impl Work<'_> {
 }
 
 impl Addresses {
+    /// What they come to for a host that a record names.
+    fn of_record(&self) -> OfRecord {
+        if self.alias {
+            return OfRecord::Alias;
+        }
+        if !self.all.is_empty() || self.pending {
+            return OfRecord::Good;
+        }
+        let has = |wanted: &DnsFault| self.faults.iter().any(|(_, fault)| fault == wanted);
+        match (has(&DnsFault::NotFound), has(&DnsFault::NoAddress)) {
+            (true, _) => OfRecord::Dangling,
+            (false, true) if self.faults.len() > 1 => OfRecord::NoAddress,
+            _ => OfRecord::Good,
+        }
+    }
+
     /// What to tell of the faults of the families wanted. That a name has no address of one family is none, as long
     /// as it has one of the other; that nobody could say is.
     fn fault(&self, blueprint: &Endpoint, none_wanted: bool) -> Option<DnsFault> {

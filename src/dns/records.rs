@@ -11,7 +11,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use super::{DnsFault, Resolver, fault};
-use crate::mail::mx;
+use crate::mail::{mx, srv};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +22,8 @@ pub enum Question {
     Ipv6(String),
     /// The MX records of a domain.
     Mx(String),
+    /// The SRV records of a service; the name begins with `_service._tcp`.
+    Srv(String),
 }
 
 /// What was answered.
@@ -44,6 +46,8 @@ pub enum Records {
     Addresses(Vec<IpAddr>),
     /// Sorted, names in lower case and without the final dot; the root is the empty name.
     Mx(Vec<mx::Record>),
+    /// The same.
+    Srv(Vec<srv::Record>),
 }
 
 impl Resolver {
@@ -71,6 +75,7 @@ impl Question {
             Self::Ipv4(name) => (name, RecordType::A),
             Self::Ipv6(name) => (name, RecordType::AAAA),
             Self::Mx(domain) => (domain, RecordType::MX),
+            Self::Srv(service) => (service, RecordType::SRV),
         }
     }
 
@@ -91,7 +96,7 @@ impl Records {
 /// As the probes look names up.
 async fn as_written_first(resolver: &TokioResolver, question: &Question) -> Result<Reply, DnsFault> {
     let (name, _) = question.record_type();
-    if let Question::Mx(_) = question {
+    if let Question::Mx(_) | Question::Srv(_) = question {
         // A domain is a whole name (RFC 5321 §2.3.5): no search list may lengthen it.
         return look_up(resolver, question, true).await;
     }
@@ -134,6 +139,21 @@ fn records(lookup: &Lookup, question: &Question) -> Option<Records> {
                 .collect();
             records.sort_unstable();
             (!records.is_empty()).then_some(Records::Mx(records))
+        }
+        Question::Srv(_) => {
+            let mut records: Vec<srv::Record> = data()
+                .filter_map(|data| match data {
+                    RData::SRV(found) => Some(srv::Record {
+                        priority: found.priority,
+                        weight: found.weight,
+                        port: found.port,
+                        target: host(&found.target),
+                    }),
+                    _ => None,
+                })
+                .collect();
+            records.sort_unstable();
+            (!records.is_empty()).then_some(Records::Srv(records))
         }
     }
 }

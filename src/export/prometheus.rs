@@ -2,7 +2,7 @@
 //!
 //! This file is the reference for what `/metrics` shows. A fact that a probe did not reach is an absent
 //! series. No text that a server chose becomes a label value, except, cleaned, in
-//! `mail_tls_certificate_info`.
+//! `mail_tls_certificate_info`. Names that DNS chose are labels, and bounded in number.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::histogram::Histogram;
 use crate::mail::Printable;
 use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::registry;
-use crate::outcome::domain::DomainFacts;
+use crate::outcome::domain::{DomainFacts, MOST_HOSTS};
 use crate::outcome::failure::Reason;
 use crate::outcome::on_disk::{self, OnDisk};
 use crate::outcome::port_state::{PortState, port_states};
@@ -426,25 +426,68 @@ const GROUP_FAMILIES: &[Family<Group>] = families! {
 /// The families of a domain, whatever the number of its mail servers.
 const DOMAIN_FAMILIES: &[Family<DomainFacts>] = families! {
     "mail_mx_hosts" Gauge "How many hosts the MX records of the domain name; 0 for a null MX and without MX.":
-        |facts, out| out.maybe(facts.hosts.as_ref().map(|hosts| hosts.len() as f64));
+        |facts, out| {
+            let hosts = facts.mx.as_ref().and_then(|mx| mx.hosts.as_ref());
+            out.maybe(hosts.map(|hosts| hosts.len() as f64))
+        };
     "mail_mx_info" Gauge "The hosts that the MX records of the domain name.":
-        |facts, out| facts.hosts.iter().flatten().try_for_each(|host| {
-            out.gauge(&[("host", &host.exchange), ("preference", &host.preference.to_string())], 1.0)
-        });
+        |facts, out| {
+            let hosts = facts.mx.iter().flat_map(|mx| mx.hosts.iter().flatten().take(MOST_HOSTS));
+            hosts.map(|host| (&host.exchange, host.preference.to_string())).try_for_each(|(host, preference)| {
+                out.gauge(&[("host", host), ("preference", &preference)], 1.0)
+            })
+        };
     "mail_mx_problem_info" Gauge "What is wrong with the MX records of the domain.":
         |facts, out| {
-            let problems: BTreeSet<_> = facts.problems.iter().collect();
-            problems.into_iter().try_for_each(|(problem, host)| {
-                let host = Printable::from_bytes(host.as_bytes());
+            let problems = bounded(facts.mx.iter().flat_map(|mx| &mx.problems));
+            problems.into_iter().try_for_each(|(host, problem)| {
                 out.gauge(&[("host", host.as_str()), ("problem", problem.as_str())], 1.0)
             })
         };
     "mail_mx_failure_info" Gauge "Why the last question for the MX records brought none; while no name server answers, the hosts found before are still probed.":
         |facts, out| {
-            let Some(fault) = &facts.fault else { return Ok(()) };
+            let Some(fault) = facts.mx.as_ref().and_then(|mx| mx.fault.as_ref()) else { return Ok(()) };
             out.gauge(&[("reason", Reason::from(fault.kind).as_str())], 1.0)
         };
+    "mail_srv_hosts" Gauge "How many hosts and ports the SRV records of the service name; 0 where it is not offered and without SRV.":
+        |facts, out| facts.services.iter().try_for_each(|one| {
+            let Some(hosts) = &one.hosts else { return Ok(()) };
+            out.gauge(&[("service", one.service.as_str())], hosts.len() as f64)
+        });
+    "mail_srv_info" Gauge "The hosts and ports that the SRV records of the service name.":
+        |facts, out| facts.services.iter().try_for_each(|one| {
+            one.hosts.iter().flatten().take(MOST_HOSTS).try_for_each(|host| {
+                let [port, priority, weight] = [host.port, host.priority, host.weight].map(|number| number.to_string());
+                let labels = [
+                    ("service", one.service.as_str()),
+                    ("host", host.target.as_str()),
+                    ("port", &port),
+                    ("priority", &priority),
+                    ("weight", &weight),
+                ];
+                out.gauge(&labels, 1.0)
+            })
+        });
+    "mail_srv_problem_info" Gauge "What is wrong with the SRV records of the service.":
+        |facts, out| facts.services.iter().try_for_each(|one| {
+            bounded(&one.problems).into_iter().try_for_each(|(host, problem)| {
+                let labels = [("service", one.service.as_str()), ("host", host.as_str()), ("problem", problem.as_str())];
+                out.gauge(&labels, 1.0)
+            })
+        });
+    "mail_srv_failure_info" Gauge "Why the last question for the SRV records brought no answer; the hosts found before are still probed.":
+        |facts, out| facts.services.iter().try_for_each(|one| {
+            let Some(fault) = &one.fault else { return Ok(()) };
+            out.gauge(&[("service", one.service.as_str()), ("reason", Reason::from(fault.kind).as_str())], 1.0)
+        });
 };
+
+/// Problems that can be labels: names cleaned, each once, and no more than there are hosts probed.
+fn bounded<'a, P: Copy + Ord + 'a>(problems: impl IntoIterator<Item = &'a (P, String)>) -> Vec<(Printable, P)> {
+    let distinct: BTreeSet<_> = problems.into_iter().collect();
+    let shown = distinct.into_iter().map(|(problem, host)| (Printable::from_bytes(host.as_bytes()), *problem));
+    shown.take(MOST_HOSTS).collect()
+}
 
 fn domain_identity(facts: &DomainFacts, sink: &dyn Sink) -> Vec<u8> {
     let own = facts.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));

@@ -6,13 +6,16 @@
 //!
 //! This module knows no other module of the crate. `smtp/` is the first protocol; others get a folder
 //! beside it. [`sasl`] is what they share: how a client proves who it is, with what a [`secret`] may show of itself.
-//! [`mx`] judges what DNS says of a domain's mail servers.
+//! [`mx`] and [`srv`] judge what DNS says of a domain's mail servers.
 
+mod host;
 pub mod line;
 pub mod mx;
 mod printable;
+mod problems;
 pub mod sasl;
 pub mod secret;
 pub mod smtp;
+pub mod srv;
 
 pub use printable::Printable;

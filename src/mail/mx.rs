@@ -4,8 +4,8 @@
 //! Records in, verdict out. Nothing is looked up here: whether a host exists is told by its address records, which
 //! somebody else has asked for.
 
-use std::fmt;
-use std::net::Ipv4Addr;
+use super::host::{self, Fault};
+use super::problems::problems;
 
 /// One MX record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,30 +25,6 @@ pub struct Verdict {
     pub hosts: Vec<Record>,
     /// What is wrong, each with the exchange that is meant, or empty.
     pub problems: Vec<(Problem, String)>,
-}
-
-/// Declares the problems with their words and what a person should know.
-macro_rules! problems {
-    ($($(#[$doc:meta])* $name:ident = $word:literal: $advice:literal,)*) => {
-        /// What can be wrong with the MX of a domain: a closed set.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Problem { $($(#[$doc])* $name,)* }
-
-        impl Problem {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The word in metrics and JSON.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $word,)* }
-            }
-
-            /// What it means, and what to do.
-            pub fn advice(self) -> &'static str {
-                match self { $(Self::$name => $advice,)* }
-            }
-        }
-    };
 }
 
 problems! {
@@ -81,12 +57,6 @@ problems! {
         "The domain has more MX hosts than are probed: the last ones are left out.",
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// Judges the records of a domain that has some.
 pub fn judge(records: &[Record]) -> Verdict {
     let mut sorted = records.to_vec();
@@ -95,7 +65,8 @@ pub fn judge(records: &[Record]) -> Verdict {
     for record in sorted {
         if record.exchange.is_empty() {
             verdict.is_null = true;
-        } else if let Some(problem) = fault_of(&record.exchange) {
+        } else if let Some(fault) = host::fault_of(&record.exchange) {
+            let problem = if fault == Fault::Address { Problem::AddressLiteral } else { Problem::Malformed };
             verdict.problems.push((problem, record.exchange));
         } else if verdict.hosts.iter().all(|other| other.exchange != record.exchange) {
             verdict.hosts.push(record);
@@ -108,16 +79,6 @@ pub fn judge(records: &[Record]) -> Verdict {
         verdict.problems.push((if alone { Problem::Null } else { Problem::NullNotAlone }, String::new()));
     }
     verdict
-}
-
-/// What is wrong with an exchange as a name.
-fn fault_of(exchange: &str) -> Option<Problem> {
-    let is_host_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let is_label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(is_host_byte);
-    if exchange.parse::<Ipv4Addr>().is_ok() || exchange.contains(':') {
-        return Some(Problem::AddressLiteral);
-    }
-    (!exchange.split('.').all(is_label)).then_some(Problem::Malformed)
 }
 
 #[cfg(test)]

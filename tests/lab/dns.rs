@@ -1,4 +1,4 @@
-//! A DNS server that answers A, AAAA and MX questions from a table, over UDP and TCP (RFC 1035 §4), well or badly.
+//! A DNS server that answers A, AAAA, MX and SRV questions from a table, over UDP and TCP (RFC 1035 §4), well or badly.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +15,8 @@ pub enum Answer {
     Addresses(Vec<IpAddr>),
     /// MX records: preference and host, the empty name being the root. The name has no address.
     Mx(Vec<(u16, String)>),
+    /// SRV records: priority, weight, port and host. The name has no address.
+    Srv(Vec<([u16; 3], String)>),
     /// The name exists, an address does not.
     NoData,
     NxDomain,
@@ -41,6 +43,10 @@ impl Answer {
 
     pub fn mx(list: &[(u16, &str)]) -> Answer {
         Answer::Mx(list.iter().map(|(preference, host)| (*preference, (*host).to_owned())).collect())
+    }
+
+    pub fn srv(list: &[([u16; 3], &str)]) -> Answer {
+        Answer::Srv(list.iter().map(|(numbers, host)| (*numbers, (*host).to_owned())).collect())
     }
 
     fn rcode(&self) -> u8 {
@@ -234,6 +240,12 @@ impl Question<'_> {
         if let (Answer::Mx(hosts), 15) = (answer, self.kind) {
             let data = |(preference, host): &(u16, String)| [&preference.to_be_bytes()[..], &wire_name(host)].concat();
             return hosts.iter().map(|mx| record(&same_name, 15, ttl, &data(mx))).collect();
+        }
+        if let (Answer::Srv(hosts), 33) = (answer, self.kind) {
+            let data = |(numbers, host): &([u16; 3], String)| {
+                [numbers.map(u16::to_be_bytes).concat(), wire_name(host)].concat()
+            };
+            return hosts.iter().map(|srv| record(&same_name, 33, ttl, &data(srv))).collect();
         }
         let addresses = answer.list().iter();
         addresses

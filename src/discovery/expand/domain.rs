@@ -1,18 +1,13 @@
 //! A domain's mail servers, to endpoints (RFC 5321 §5.1, RFC 7505).
 
-use std::sync::Arc;
-
-use super::Work;
+use super::{OfRecord, Work};
 use crate::cert::name::ServerName;
 use crate::dns::DnsFault;
 use crate::dns::records::{Question, Records};
-use crate::endpoint::{Endpoint, Found, NameFault, NameFaultKind};
+use crate::endpoint::{Endpoint, NameFault, NameFaultKind};
 use crate::mail::mx::{Problem, Record, Verdict, judge};
-use crate::outcome::domain::DomainFacts;
+use crate::outcome::domain::{MOST_HOSTS, MxFacts};
 use crate::search::MailDomain;
-
-/// How many MX hosts of a domain are probed, those preferred first.
-pub(super) const MOST_HOSTS: usize = 32;
 
 impl Work<'_> {
     /// The endpoints of one domain and port: one for each MX host, or for each address of each.
@@ -28,37 +23,38 @@ impl Work<'_> {
             _ => None,
         };
         let fault = fact.fault.filter(|fault| *fault != DnsFault::NoAddress).map(|fault| mx_fault(fault, &domain));
-        let mut facts = DomainFacts {
-            target: search.blueprint.target.clone(),
-            domain: domain.clone(),
-            labels: search.blueprint.labels.clone(),
+        let mut facts = MxFacts {
             hosts: verdict.as_ref().map(|verdict| verdict.hosts.clone()),
             problems: verdict.as_ref().map(|verdict| verdict.problems.clone()).unwrap_or_default(),
             fault: fault.clone(),
         };
         match verdict {
             Some(verdict) if !verdict.is_null => self.hosts(search, verdict, &mut facts),
-            Some(_) => self.nowhere(search, null_mx(&domain)),
-            None => self.nowhere(search, fault.unwrap_or_else(|| no_host(&domain))),
+            Some(_) => self.nowhere(&search.blueprint, null_mx(&domain)),
+            None => self.nowhere(&search.blueprint, fault.unwrap_or_else(|| no_host(&domain))),
         }
-        self.tell(facts);
+        // Ports of a domain share its facts.
+        if let Some(told) = self.facts_of(&search.blueprint) {
+            told.mx.get_or_insert(facts);
+        }
     }
 
-    fn hosts(&mut self, search: &MailDomain, verdict: Verdict, facts: &mut DomainFacts) {
+    fn hosts(&mut self, search: &MailDomain, verdict: Verdict, facts: &mut MxFacts) {
+        let domain = search.blueprint.host.to_string();
         let is_implicit = verdict.problems.iter().any(|(problem, _)| *problem == Problem::Implicit);
         let mut hosts: Vec<Record> = verdict.hosts;
         if is_implicit {
-            hosts.push(Record { preference: 0, exchange: facts.domain.clone() });
+            hosts.push(Record { preference: 0, exchange: domain.clone() });
         }
         if hosts.is_empty() {
-            self.nowhere(search, no_host(&facts.domain));
+            self.nowhere(&search.blueprint, no_host(&domain));
         }
         if hosts.len() > MOST_HOSTS {
             facts.problems.push((Problem::TooMany, String::new()));
         }
         for host in hosts.into_iter().take(MOST_HOSTS) {
-            let addresses = self.addresses(&host.exchange);
-            facts.problems.extend(addresses.problem_of_mx(is_implicit).map(|problem| (problem, host.exchange.clone())));
+            let problem = problem(self.addresses(&host.exchange).of_record(), is_implicit);
+            facts.problems.extend(problem.map(|problem| (problem, host.exchange.clone())));
             let Ok(name) = ServerName::parse(&host.exchange) else {
                 facts.problems.push((Problem::Malformed, host.exchange));
                 continue;
@@ -67,36 +63,15 @@ impl Work<'_> {
             if search.every_address { self.every_address(&blueprint) } else { self.endpoint(blueprint) }
         }
     }
-
-    /// There is nothing to connect to, and every probe says why.
-    fn nowhere(&mut self, search: &MailDomain, fault: NameFault) {
-        let found = Some(Found { fault: Some(fault), ..Found::default() });
-        self.endpoint(Endpoint { found, ..Endpoint::clone(&search.blueprint) });
-    }
-
-    /// Ports of a domain share its facts.
-    fn tell(&mut self, facts: DomainFacts) {
-        if self.told.insert((facts.target.clone(), facts.domain.clone())) {
-            self.out.domains.push(Arc::new(facts));
-        }
-    }
 }
 
-impl super::Addresses {
-    /// What is wrong with a host as an MX. A domain that is its own mail server may be an alias.
-    fn problem_of_mx(&self, is_implicit: bool) -> Option<Problem> {
-        if self.alias && !is_implicit {
-            return Some(Problem::Alias);
-        }
-        if !self.all.is_empty() || self.pending {
-            return None;
-        }
-        let has = |wanted: &DnsFault| self.faults.iter().any(|(_, fault)| fault == wanted);
-        match (has(&DnsFault::NotFound), has(&DnsFault::NoAddress)) {
-            (true, _) => Some(Problem::Dangling),
-            (false, true) if self.faults.len() > 1 => Some(Problem::NoAddress),
-            _ => None,
-        }
+/// What is wrong with a host as an MX. A domain that is its own mail server may be an alias.
+fn problem(found: OfRecord, is_implicit: bool) -> Option<Problem> {
+    match found {
+        OfRecord::Good => None,
+        OfRecord::Alias => (!is_implicit).then_some(Problem::Alias),
+        OfRecord::Dangling => Some(Problem::Dangling),
+        OfRecord::NoAddress => Some(Problem::NoAddress),
     }
 }
 
