@@ -15,9 +15,8 @@
 mod lab;
 mod support;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,64 +26,11 @@ use mail_endpoint_exporter::export::time::rfc3339;
 use mail_endpoint_exporter::mail::smtp::capabilities::Capabilities;
 use mail_endpoint_exporter::outcome::Outcome;
 use serde_json::Value;
+use support::rig::{Rig, output};
 use support::{Answer, Exporter, config, host_and_module, no_names, one_endpoint, probe, request, run, verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
-
-/// The folder of the servers, and what its `env` says.
-struct Rig {
-    folder: PathBuf,
-    env: HashMap<String, String>,
-}
-
-impl Rig {
-    fn new() -> Self {
-        let folder = PathBuf::from(std::env::var("REAL_DIR").expect("run by tests/real.sh"));
-        let mut rig = Self { folder, env: HashMap::new() };
-        rig.read();
-        rig
-    }
-
-    fn read(&mut self) {
-        let text = std::fs::read_to_string(self.folder.join("env")).unwrap();
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
-        self.env = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    }
-
-    fn address(&self, key: &str) -> SocketAddr {
-        format!("127.0.0.1:{}", self.env[key]).parse().unwrap()
-    }
-
-    fn log(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder.join("logs").join(name)).unwrap_or_default()
-    }
-
-    /// Runs one of the scripts beside the servers' own.
-    fn script(&mut self, name: &str, arguments: &[&str]) {
-        self.script_with(name, arguments, &[]);
-    }
-
-    /// The same, with variables set.
-    fn script_with(&mut self, name: &str, arguments: &[&str], variables: &[(&str, &str)]) {
-        let path = format!("{}/tests/real/{name}.sh", env!("CARGO_MANIFEST_DIR"));
-        let folder = self.folder.to_str().unwrap();
-        let arguments = [&arguments[..1], &[folder], &arguments[1..]].concat();
-        let status = Command::new(path).args(arguments).envs(variables.iter().copied()).status().unwrap();
-        assert!(status.success(), "{name}.sh");
-        self.read();
-    }
-
-    fn module(&self, security: &str, more: &str) -> String {
-        format!("{{security: {security}, ca_file: '{}', timeout: 10s{more}}}", self.env["CA_FILE"])
-    }
-}
-
-/// What a command prints, with nothing to read.
-fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 /// Every server: its key, the security to use, and what it must offer before and inside TLS.
 const SERVERS: &[(&str, &str, &str, &str)] = &[
@@ -195,7 +141,7 @@ async fn postscreen_makes_us_wait_and_sees_no_early_talker() {
 async fn the_servers_have_nothing_to_complain_of() {
     let rig = Rig::new();
     let logs = ["postfix.log", "exim-main.log", "exim-reject.log", "exim-panic.log", "opensmtpd.log"];
-    let before: Vec<usize> = logs.iter().map(|name| rig.log(name).len()).collect();
+    let watch = rig.watch(&logs);
     for _ in 0..5 {
         for (key, security, ..) in SERVERS.iter().filter(|(key, ..)| *key != "POSTFIX_POSTSCREEN") {
             // A certificate that is not trusted is no reason to be rude either.
@@ -205,23 +151,17 @@ async fn the_servers_have_nothing_to_complain_of() {
         }
     }
     sleep(Duration::from_millis(500)).await;
-    for (name, start) in logs.iter().zip(before) {
-        let new = rig.log(name)[start..].to_ascii_lowercase();
-        for complaint in [
-            "lost connection",
-            "improper command",
-            "pipelining",
-            "timeout",
-            "synchronization",
-            "warning",
-            "error",
-            "unexpected",
-            "reset",
-        ] {
-            let lines: Vec<&str> = new.lines().filter(|line| line.contains(complaint)).collect();
-            assert!(lines.is_empty(), "{name}: {lines:#?}");
-        }
-    }
+    watch.has_none_of(&[
+        "lost connection",
+        "improper command",
+        "pipelining",
+        "timeout",
+        "synchronization",
+        "warning",
+        "error",
+        "unexpected",
+        "reset",
+    ]);
     assert!(rig.log("postfix.log").contains("disconnect from"), "the log is the one that is looked at");
 }
 

@@ -13,13 +13,12 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::program::{Program, attempts, failures, skipped, successes, told};
+use support::rig::{Rig, Watch};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
@@ -65,82 +64,50 @@ const COMPLAINTS: [&str; 16] = [
     "limit",
 ];
 
-struct Rig {
-    folder: PathBuf,
-    env: HashMap<String, String>,
-}
-
-impl Rig {
-    fn new() -> Self {
-        let folder = PathBuf::from(std::env::var("REAL_DIR").unwrap());
-        let text = std::fs::read_to_string(folder.join("env")).unwrap();
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
-        Self { env: pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(), folder }
-    }
-
-    fn log(&self, name: &str) -> String {
-        let bytes = std::fs::read(self.folder.join("logs").join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// Every server twice: once with its CA, and once without, so that its certificate is refused.
-    fn configuration(&self, interval: &str, servers: &[(&str, &str)]) -> String {
-        let mut text = format!("ehlo_name: probe.example.org\ninterval: {interval}\nmodules:\n");
-        for security in ["opportunistic", "starttls", "tls"] {
-            let ca = &self.env["CA_FILE"];
-            let server_name = &self.env["SERVER_NAME"];
-            let valid = "expect: {certificate: valid}, timeout: 20s";
-            writeln!(
-                text,
-                "  {security}: {{security: {security}, ca_file: {ca}, server_name: {server_name}, {valid}}}"
-            )
+/// Every server twice: once with its CA, and once without, so that its certificate is refused.
+fn configuration(rig: &Rig, interval: &str, servers: &[(&str, &str)]) -> String {
+    let mut text = format!("ehlo_name: probe.example.org\ninterval: {interval}\nmodules:\n");
+    for security in ["opportunistic", "starttls", "tls"] {
+        let ca = &rig.env["CA_FILE"];
+        let server_name = &rig.env["SERVER_NAME"];
+        let valid = "expect: {certificate: valid}, timeout: 20s";
+        writeln!(text, "  {security}: {{security: {security}, ca_file: {ca}, server_name: {server_name}, {valid}}}")
             .unwrap();
-            writeln!(text, "  {security}-untrusted: {{security: {security}, {valid}}}").unwrap();
-        }
-        text += "targets:\n";
-        for (key, security) in servers {
-            for trust in ["", "-untrusted"] {
-                let port = &self.env[*key];
-                let ports = format!("[{{port: {port}, module: {security}{trust}}}]");
-                writeln!(text, "- {{name: {key}{trust}, host: 127.0.0.1, ports: {ports}}}").unwrap();
-            }
-        }
-        text
+        writeln!(text, "  {security}-untrusted: {{security: {security}, {valid}}}").unwrap();
     }
+    text += "targets:\n";
+    for (key, security) in servers {
+        for trust in ["", "-untrusted"] {
+            let port = &rig.env[*key];
+            let ports = format!("[{{port: {port}, module: {security}{trust}}}]");
+            writeln!(text, "- {{name: {key}{trust}, host: 127.0.0.1, ports: {ports}}}").unwrap();
+        }
+    }
+    text
 }
 
-/// What is new in the logs since a moment.
-struct Watch<'a> {
-    rig: &'a Rig,
-    from: Vec<usize>,
+fn observe(rig: &Rig) -> Watch<'_> {
+    rig.watch(&LOGS.map(|(name, _)| name))
 }
 
-impl<'a> Watch<'a> {
-    fn begin(rig: &'a Rig) -> Self {
-        Self { rig, from: LOGS.iter().map(|(name, _)| rig.log(name).len()).collect() }
-    }
-
-    /// Checks every log, and prints what it found.
-    fn end(self, what: &str, probes: f64) {
-        println!("\n{what}: {probes} probes\n{:<24} {:>6} {:>10}  matches of fail2ban", "log", "lines", "complaints");
-        let mut wrong = String::new();
-        for ((name, filters), from) in LOGS.iter().zip(&self.from) {
-            let new = &self.rig.log(name)[*from..];
-            let complains =
-                |line: &&str| COMPLAINTS.iter().any(|complaint| line.to_ascii_lowercase().contains(complaint));
-            let complaints: Vec<&str> = new.lines().filter(complains).collect();
-            let matches: Vec<String> =
-                filters.iter().map(|filter| format!("{filter} {}", matches_of(new, filter))).collect();
-            println!("{name:<24} {:>6} {:>10}  {}", new.lines().count(), complaints.len(), matches.join(", "));
-            if !complaints.is_empty() {
-                let _ = writeln!(wrong, "{name}: {complaints:#?}");
-            }
-            for found in matches.iter().filter(|found| !found.ends_with(" 0")) {
-                let _ = writeln!(wrong, "{name}: {found}");
-            }
+/// Checks what is new in every log, and prints what it found.
+fn end(watch: &Watch<'_>, what: &str, probes: f64) {
+    println!("\n{what}: {probes} probes\n{:<24} {:>6} {:>10}  matches of fail2ban", "log", "lines", "complaints");
+    let mut wrong = String::new();
+    for ((name, new), (_, filters)) in watch.news().zip(LOGS) {
+        let complains = |line: &&str| COMPLAINTS.iter().any(|complaint| line.to_ascii_lowercase().contains(complaint));
+        let complaints: Vec<&str> = new.lines().filter(complains).collect();
+        let matches: Vec<String> =
+            filters.iter().map(|filter| format!("{filter} {}", matches_of(&new, filter))).collect();
+        println!("{name:<24} {:>6} {:>10}  {}", new.lines().count(), complaints.len(), matches.join(", "));
+        if !complaints.is_empty() {
+            let _ = writeln!(wrong, "{name}: {complaints:#?}");
         }
-        assert!(wrong.is_empty(), "{what}:\n{wrong}");
+        for found in matches.iter().filter(|found| !found.ends_with(" 0")) {
+            let _ = writeln!(wrong, "{name}: {found}");
+        }
     }
+    assert!(wrong.is_empty(), "{what}:\n{wrong}");
 }
 
 /// How many lines a filter of fail2ban would ban for.
@@ -163,8 +130,8 @@ async fn servers_and_fail2ban_have_nothing_to_complain_of() {
     let minutes: Option<u64> = std::env::var("CITIZEN_MINUTES").ok().map(|text| text.parse().unwrap());
     // The default interval, or as many probes in less time.
     let (interval, minutes) = minutes.map_or(("5s", 1), |minutes| ("60s", minutes));
-    let watch = Watch::begin(&rig);
-    let mut program = Program::start("", &rig.configuration(interval, &SERVERS)).await;
+    let watch = observe(&rig);
+    let mut program = Program::start("", &configuration(&rig, interval, &SERVERS)).await;
     sleep(Duration::from_secs(minutes * 60)).await;
     let metrics = program.metrics().await;
     program.signal("TERM");
@@ -173,33 +140,32 @@ async fn servers_and_fail2ban_have_nothing_to_complain_of() {
     let distrust = failures(&metrics, "certificate_not_trusted") + failures(&metrics, "certificate_host_mismatch");
     assert_eq!(failures(&metrics, ""), distrust, "{}", told(&metrics));
     sleep(Duration::from_secs(1)).await;
-    watch.end(&format!("{minutes} minutes at {interval}"), attempts(&metrics));
+    end(&watch, &format!("{minutes} minutes at {interval}"), attempts(&metrics));
 
     // What is looked for can be found: one without manners is.
-    let from = rig.log("citizen-postfix.log").len();
-    let mut rude = TcpStream::connect(format!("127.0.0.1:{}", rig.env["CITIZEN_SMTP"])).await.unwrap();
+    let watch = observe(&rig);
+    let mut rude = TcpStream::connect(rig.address("CITIZEN_SMTP")).await.unwrap();
     rude.write_all(b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@test.example>\r\n").await.unwrap();
     let _ = rude.read(&mut [0; 100]).await;
     drop(rude);
     sleep(Duration::from_secs(2)).await;
-    let new = &rig.log("citizen-postfix.log")[from..];
-    assert!(matches_of(new, "postfix[mode=aggressive]") > 0, "{new}");
+    let (_, new) = watch.news().next().unwrap();
+    assert!(matches_of(&new, "postfix[mode=aggressive]") > 0, "{new}");
 }
 
 #[tokio::test]
 #[ignore = "needs Postfix, Exim, Dovecot and fail2ban (tests/real.sh)"]
 async fn an_interval_shorter_than_the_probe_is_no_rudeness() {
     let rig = Rig::new();
-    let watch = Watch::begin(&rig);
+    let watch = observe(&rig);
     // postscreen lets them wait for six seconds.
-    let mut program = Program::start("", &rig.configuration("1s", &SERVERS[..3])).await;
+    let mut program = Program::start("", &configuration(&rig, "1s", &SERVERS[..3])).await;
     let metrics = program.until("skipping", |now| skipped(now, "running") > 20.0).await;
     program.signal("TERM");
     assert!(program.ends().success());
     assert_eq!(failures(&metrics, "timeout"), 0.0, "{}", told(&metrics));
     sleep(Duration::from_secs(1)).await;
-    let log = rig.log("citizen-postfix.log");
-    let new = &log[watch.from[0]..];
+    let (_, new) = watch.news().next().unwrap();
     // A client of postscreen that must stop while it waits can only hang up.
     assert!(new.matches("HANGUP").count() <= 2, "{new}");
     let calm: Vec<&str> = new.lines().filter(|line| !line.contains("HANGUP")).collect();
@@ -211,8 +177,9 @@ async fn an_interval_shorter_than_the_probe_is_no_rudeness() {
 async fn a_storm_of_reloads_breaks_off_no_dialogue() {
     let rig = Rig::new();
     let without_postscreen: Vec<_> = SERVERS.into_iter().filter(|(key, _)| *key != "CITIZEN_POSTSCREEN").collect();
-    let (all, some) = (rig.configuration("1s", &without_postscreen), rig.configuration("1s", &without_postscreen[..3]));
-    let watch = Watch::begin(&rig);
+    let (all, some) =
+        (configuration(&rig, "1s", &without_postscreen), configuration(&rig, "1s", &without_postscreen[..3]));
+    let watch = observe(&rig);
     let mut program = Program::start("", &all).await;
     for number in 0..100 {
         // Targets come and go meanwhile.
@@ -230,7 +197,7 @@ async fn a_storm_of_reloads_breaks_off_no_dialogue() {
     program.signal("TERM");
     assert!(program.ends().success());
     sleep(Duration::from_secs(1)).await;
-    watch.end("100 reloads", attempts(&metrics));
+    end(&watch, "100 reloads", attempts(&metrics));
 }
 
 #[tokio::test]
@@ -239,12 +206,12 @@ async fn a_stop_in_the_middle_of_probes_takes_leave() {
     let rig = Rig::new();
     let without_postscreen: Vec<_> = SERVERS.into_iter().filter(|(key, _)| *key != "CITIZEN_POSTSCREEN").collect();
     // Fifty endpoints at once: whenever it is stopped, some are in the middle.
-    let mut config = rig.configuration("1s", &without_postscreen);
+    let mut config = configuration(&rig, "1s", &without_postscreen);
     config = config.replace("interval: 1s", "interval: 1s\nmax_connections_per_address: 20");
     let (head, targets) = config.split_once("targets:\n").unwrap();
     let many: String = (0..4).map(|copy| targets.replace("{name: ", &format!("{{name: copy{copy}-"))).collect();
     let config = format!("{head}targets:\n{many}");
-    let watch = Watch::begin(&rig);
+    let watch = observe(&rig);
     let mut probes = 0.0;
     for round in 0..10 {
         let mut program = Program::start("", &config).await;
@@ -256,5 +223,5 @@ async fn a_stop_in_the_middle_of_probes_takes_leave() {
         assert!(began.elapsed() < Duration::from_secs(10), "it took {:?} to end", began.elapsed());
     }
     sleep(Duration::from_secs(1)).await;
-    watch.end("10 stops", probes);
+    end(&watch, "10 stops", probes);
 }

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+use support::rig::Rig;
 use support::{Answer, request};
 
 /// How long Prometheus must have watched: every change of the demo comes round in it.
@@ -122,10 +123,7 @@ struct Prometheus(SocketAddr);
 
 impl Prometheus {
     fn of_the_demo() -> Self {
-        let folder = std::env::var("REAL_DIR").expect("run by tests/real.sh");
-        let env = std::fs::read_to_string(Path::new(&folder).join("env")).unwrap();
-        let port = env.lines().find_map(|line| line.strip_prefix("DEMO_PROMETHEUS=")).expect("tests/real/demo.sh");
-        Self(format!("127.0.0.1:{port}").parse().unwrap())
+        Self(Rig::new().address("DEMO_PROMETHEUS"))
     }
 
     async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use lab::{Options, Script, Server};
 use serde_json::Value;
+use support::rig::Rig;
 use support::{Answer, file};
 
 const PORTS: [u16; 4] = [25, 465, 587, 2525];
@@ -108,11 +109,7 @@ struct Net {
 
 impl Net {
     fn start() -> Self {
-        let folder = PathBuf::from(std::env::var("REAL_DIR").unwrap());
-        let text = std::fs::read_to_string(folder.join("env")).unwrap();
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
-        let env = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let mut net = Self { env, config: file("mail.yml", CONFIG), hosts: Vec::new() };
+        let mut net = Self { env: Rig::new().env, config: file("mail.yml", CONFIG), hosts: Vec::new() };
         let this_test = std::env::current_exe().unwrap();
         for place in ["NET_HOST1", "NET_HOST2", "NET_HOST3"] {
             let mut host = net.inside(place, &this_test);

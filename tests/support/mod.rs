@@ -12,6 +12,7 @@
 )]
 
 pub mod program;
+pub mod rig;
 
 use std::collections::HashMap;
 use std::fs;
