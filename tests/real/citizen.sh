@@ -15,31 +15,11 @@ CITIZEN_SUBMISSIONS=19365
 CITIZEN_DOVECOT_SUBMISSION=19388
 CITIZEN_DOVECOT_SUBMISSIONS=19366
 
-host=mail.test.example
-
 start_postfix() {
-    local etc=$dir/citizen/etc
-    mkdir -p "$etc" "$dir/citizen/spool/private" "$dir/citizen/data"
-    chown postfix: "$dir/citizen/spool/private" "$dir/citizen/data"
-    chmod 700 "$dir/citizen/spool/private" "$dir/citizen/data"
-    # No limit and no test is changed. Nobody is trusted for coming from 127.0.0.1.
-    cat >"$etc/main.cf" <<END
-compatibility_level = 3.6
-queue_directory = $dir/citizen/spool
-data_directory = $dir/citizen/data
-maillog_file = $dir/logs/citizen-postfix.log
-maillog_file_prefixes = $dir/logs
-myhostname = $host
-mydestination =
-mynetworks =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-local_recipient_maps =
-smtpd_tls_security_level = may
-smtpd_tls_chain_files = $dir/certs/postfix.key, $dir/certs/postfix.pem
-smtpd_tls_auth_only = yes
-smtpd_sasl_type = dovecot
+    local etc=$dir/citizen-postfix/etc
+    make_postfix citizen-postfix
+    # No limit and no test is changed.
+    cat >>"$etc/main.cf" <<END
 smtpd_sasl_path = $dir/citizen/auth
 smtpd_forbid_unauth_pipelining = yes
 postscreen_access_list =
@@ -51,7 +31,7 @@ postscreen_non_smtp_command_action = enforce
 postscreen_bare_newline_enable = yes
 postscreen_bare_newline_action = enforce
 END
-    cat >"$etc/master.cf" <<END
+    cat >>"$etc/master.cf" <<END
 127.0.0.1:$CITIZEN_SMTP inet n - n - - smtpd
 127.0.0.1:$CITIZEN_SUBMISSION inet n - n - - smtpd
   -o syslog_name=postfix/submission
@@ -62,23 +42,8 @@ END
   -o smtpd_tls_wrappermode=yes
   -o smtpd_sasl_auth_enable=yes
 127.0.0.1:$CITIZEN_POSTSCREEN inet n - n - 1 postscreen
-smtpd     pass  -       -       n       -       -       smtpd
-tlsproxy  unix  -       -       n       -       0       tlsproxy
-dnsblog   unix  -       -       n       -       0       dnsblog
-cleanup   unix  n       -       n       -       0       cleanup
-qmgr      unix  n       -       n       300     1       qmgr
-tlsmgr    unix  -       -       n       1000?   1       tlsmgr
-rewrite   unix  -       -       n       -       -       trivial-rewrite
-bounce    unix  -       -       n       -       0       bounce
-defer     unix  -       -       n       -       0       bounce
-error     unix  -       -       n       -       -       error
-retry     unix  -       -       n       -       -       error
-anvil     unix  -       -       n       -       1       anvil
-postlog   unix-dgram n  -       n       -       1       postlogd
 END
-    postfix -c "$etc" start >>"$dir/logs/citizen-start.log" 2>&1 ||
-        die "Postfix does not start; see $dir/logs/citizen-*.log"
-    tr -d ' ' <"$dir/citizen/spool/pid/master.pid" >"$dir/run/citizen-postfix.pid"
+    run_postfix citizen-postfix
 }
 
 start_dovecot() {
@@ -132,10 +97,6 @@ greets() { # PORT: sends a whole greeting
         read -r -t 10 line <&3
         [[ $line == 220* ]] && printf 'QUIT\r\n' >&3 && read -r -t 5 line <&3
     ) 2>/dev/null
-}
-
-tls_ok() { # PORT: makes a TLS connection
-    timeout 10 openssl s_client -connect "127.0.0.1:$1" </dev/null >/dev/null 2>&1
 }
 
 start() {

@@ -8,6 +8,9 @@
 
 PATH=$PATH:/usr/sbin:/sbin
 
+# What the mail servers call themselves, and what their certificates are for.
+host=mail.test.example
+
 die() {
     echo "${0##*/}: $*" >&2
     exit 1
@@ -142,4 +145,68 @@ reap() {
         done
         kill -KILL -- "-$pid" 2>/dev/null || true
     done
+}
+
+# make_postfix NAME: the configuration of a Postfix in DIR/NAME that logs into DIR/logs/NAME.log, to which the caller
+# adds what main.cf and master.cf are to have besides: it has no port yet, and takes no mail.
+make_postfix() {
+    local home=$dir/$1
+    mkdir -p "$home/etc" "$home/spool/private" "$home/data"
+    chown postfix: "$home/spool/private" "$home/data"
+    chmod 700 "$home/spool/private" "$home/data"
+    # Nobody is trusted for coming from 127.0.0.1 (also for postscreen's sake).
+    cat >"$home/etc/main.cf" <<END
+compatibility_level = 3.6
+queue_directory = $home/spool
+data_directory = $home/data
+maillog_file = $dir/logs/$1.log
+maillog_file_prefixes = $dir/logs
+myhostname = $host
+mydestination =
+mynetworks =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+local_recipient_maps =
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = $dir/certs/postfix.key, $dir/certs/postfix.pem
+smtpd_tls_auth_only = yes
+smtpd_sasl_type = dovecot
+END
+    cat >"$home/etc/master.cf" <<END
+smtpd     pass  -       -       n       -       -       smtpd
+tlsproxy  unix  -       -       n       -       0       tlsproxy
+dnsblog   unix  -       -       n       -       0       dnsblog
+pickup    unix  n       -       n       60      1       pickup
+cleanup   unix  n       -       n       -       0       cleanup
+qmgr      unix  n       -       n       300     1       qmgr
+tlsmgr    unix  -       -       n       1000?   1       tlsmgr
+rewrite   unix  -       -       n       -       -       trivial-rewrite
+bounce    unix  -       -       n       -       0       bounce
+defer     unix  -       -       n       -       0       bounce
+trace     unix  -       -       n       -       0       bounce
+flush     unix  n       -       n       1000?   0       flush
+proxymap  unix  -       -       n       -       -       proxymap
+error     unix  -       -       n       -       -       error
+retry     unix  -       -       n       -       -       error
+discard   unix  -       -       n       -       -       discard
+anvil     unix  -       -       n       -       1       anvil
+postlog   unix-dgram n  -       n       -       1       postlogd
+END
+}
+
+# run_postfix NAME: starts what make_postfix has made; reap NAME ends it.
+run_postfix() {
+    local home=$dir/$1
+    postfix -c "$home/etc" start >>"$dir/logs/$1-start.log" 2>&1 ||
+        die "Postfix does not start; see $dir/logs/$1*.log"
+    tr -d ' ' <"$home/spool/pid/master.pid" >"$dir/run/$1.pid"
+}
+
+# tls_ok PORT OPTION...: makes a TLS connection that the CA of the mail servers vouches for.
+tls_ok() {
+    local port=$1
+    shift
+    timeout 10 openssl s_client -connect "127.0.0.1:$port" -CAfile "$dir/certs/ca.pem" \
+        -verify_return_error -verify_hostname "$host" "$@" </dev/null >/dev/null 2>&1
 }

@@ -24,7 +24,6 @@ OPENSMTPD_SMTP=19225        # STARTTLS optional, AUTH only after it
 OPENSMTPD_SUBMISSIONS=19467 # TLS from the start, AUTH
 OPENSMTPD_PLAIN=19226       # neither TLS nor AUTH
 
-host=mail.test.example
 user=tester
 password=correct-horse
 
@@ -170,30 +169,11 @@ END
 
 start_postfix() {
     local etc=$dir/postfix/etc
-    mkdir -p "$etc" "$dir/postfix/spool/private" "$dir/postfix/data"
-    chown postfix: "$dir/postfix/spool/private" "$dir/postfix/data"
-    chmod 700 "$dir/postfix/spool/private" "$dir/postfix/data"
-    cat >"$etc/main.cf" <<END
-compatibility_level = 3.6
-queue_directory = $dir/postfix/spool
-data_directory = $dir/postfix/data
-maillog_file = $dir/logs/postfix.log
-maillog_file_prefixes = $dir/logs
-myhostname = $host
-mydestination =
-# Nobody is trusted for coming from 127.0.0.1 (also for postscreen's sake).
-mynetworks =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-local_recipient_maps =
+    make_postfix postfix
+    cat >>"$etc/main.cf" <<END
 smtpd_peername_lookup = no
 smtpd_client_connection_count_limit = 0
-smtpd_tls_security_level = may
-smtpd_tls_chain_files = $dir/certs/postfix.key, $dir/certs/postfix.pem
 smtpd_tls_loglevel = 1
-smtpd_tls_auth_only = yes
-smtpd_sasl_type = dovecot
 smtpd_sasl_path = private/auth
 # Mail for test.example, and any mail of a logged-in user, goes nowhere.
 relay_domains = test.example
@@ -212,7 +192,7 @@ postscreen_greet_wait = 3s
 postscreen_greet_ttl = 1s
 postscreen_cache_map =
 END
-    cat >"$etc/master.cf" <<END
+    cat >>"$etc/master.cf" <<END
 127.0.0.1:$POSTFIX_SMTP inet n - n - - smtpd
 127.0.0.1:$POSTFIX_SUBMISSION inet n - n - - smtpd
   -o syslog_name=postfix/submission
@@ -228,28 +208,8 @@ END
   -o smtpd_sasl_auth_enable=yes
   -o smtpd_sasl_mechanism_filter=!external,static:rest
 127.0.0.1:$POSTFIX_POSTSCREEN inet n - n - 1 postscreen
-smtpd     pass  -       -       n       -       -       smtpd
-tlsproxy  unix  -       -       n       -       0       tlsproxy
-dnsblog   unix  -       -       n       -       0       dnsblog
-pickup    unix  n       -       n       60      1       pickup
-cleanup   unix  n       -       n       -       0       cleanup
-qmgr      unix  n       -       n       300     1       qmgr
-tlsmgr    unix  -       -       n       1000?   1       tlsmgr
-rewrite   unix  -       -       n       -       -       trivial-rewrite
-bounce    unix  -       -       n       -       0       bounce
-defer     unix  -       -       n       -       0       bounce
-trace     unix  -       -       n       -       0       bounce
-flush     unix  n       -       n       1000?   0       flush
-proxymap  unix  -       -       n       -       -       proxymap
-error     unix  -       -       n       -       -       error
-retry     unix  -       -       n       -       -       error
-discard   unix  -       -       n       -       -       discard
-anvil     unix  -       -       n       -       1       anvil
-postlog   unix-dgram n  -       n       -       1       postlogd
 END
-    postfix -c "$etc" start >>"$dir/logs/postfix-start.log" 2>&1 ||
-        die "Postfix does not start; see $dir/logs/postfix*.log"
-    tr -d ' ' <"$dir/postfix/spool/pid/master.pid" >"$dir/run/postfix.pid"
+    run_postfix postfix
 }
 
 start_exim() {
@@ -334,13 +294,6 @@ greets() { # PORT: sends the first line of a greeting
         read -r -t 5 line <&3
         [[ $line == 220* ]]
     ) 2>/dev/null
-}
-
-tls_ok() { # PORT OPTION...: makes a TLS connection that the CA vouches for
-    local port=$1
-    shift
-    timeout 10 openssl s_client -connect "127.0.0.1:$port" -CAfile "$dir/certs/ca.pem" \
-        -verify_return_error -verify_hostname "$host" "$@" </dev/null >/dev/null 2>&1
 }
 
 start() {
