@@ -1,14 +1,21 @@
 //! Probes through proxies that do what a test says: the tunnel, each refusal, and silence; and the PROXY protocol.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
 
 mod lab;
 mod support;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
-use lab::{Options, Script, Server, refused_port};
+use lab::{Identity, Leaf, Options, Script, Server, refused_port};
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::outcome::port_state::{PortState, port_states};
 use support::{file, host_and_module, no_names, probe, run, verdict};
@@ -18,7 +25,7 @@ use tokio::task::JoinHandle;
 
 const PLAIN: &str = "S: 220 mx\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close";
 
-/// A proxy: for each turn it reads so many bytes (0: a head that ends with an empty line), then says something; after the
+/// A proxy. On each connection, for each turn it reads so many bytes (0: a head that ends with an empty line), then says something; after the
 /// last it is a tunnel to `server`, or silent, or gone.
 struct Proxy {
     address: SocketAddr,
@@ -33,27 +40,11 @@ impl Proxy {
         let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
         let turns: Vec<(usize, Vec<u8>)> = turns.iter().map(|(length, said)| (*length, said.to_vec())).collect();
         let ear = heard.clone();
+        let turns = Arc::new(turns);
         let running = tokio::spawn(async move {
-            let (mut tcp, _) = listener.accept().await.unwrap();
-            for (length, said) in turns {
-                let mut bytes = Vec::new();
-                while bytes.len() < length.max(1) || (length == 0 && !bytes.ends_with(b"\r\n\r\n")) {
-                    bytes.push(tcp.read_u8().await.unwrap());
-                }
-                ear.lock().unwrap().extend(bytes);
-                // Byte by byte, as a slow network may have it.
-                for byte in said {
-                    tcp.write_all(&[byte]).await.unwrap();
-                    tokio::task::yield_now().await;
-                }
-            }
-            match then {
-                Then::Tunnel(server) => {
-                    let mut server = TcpStream::connect(server).await.unwrap();
-                    let _ = copy_bidirectional(&mut tcp, &mut server).await;
-                }
-                Then::Silence => std::future::pending().await,
-                Then::Close => {}
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(tcp, turns.clone(), ear.clone(), then));
             }
         });
         Self { address, heard, running }
@@ -61,6 +52,30 @@ impl Proxy {
 
     fn heard(&self) -> Vec<u8> {
         self.heard.lock().unwrap().clone()
+    }
+}
+
+async fn serve(mut tcp: TcpStream, turns: Arc<Vec<(usize, Vec<u8>)>>, ear: Arc<Mutex<Vec<u8>>>, then: Then) {
+    for (length, said) in turns.iter() {
+        let mut bytes = Vec::new();
+        while bytes.len() < (*length).max(1) || (*length == 0 && !bytes.ends_with(b"\r\n\r\n")) {
+            let Ok(byte) = tcp.read_u8().await else { return };
+            bytes.push(byte);
+        }
+        ear.lock().unwrap().extend(bytes);
+        // Byte by byte, as a slow network may have it.
+        for byte in said {
+            tcp.write_all(&[*byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    }
+    match then {
+        Then::Tunnel(server) => {
+            let mut server = TcpStream::connect(server).await.unwrap();
+            let _ = copy_bidirectional(&mut tcp, &mut server).await;
+        }
+        Then::Silence => std::future::pending().await,
+        Then::Close => {}
     }
 }
 
@@ -123,6 +138,27 @@ async fn through_connect() {
     let port = to.port();
     let expected = format!("CONNECT mx.example:{port} HTTP/1.1\r\nHost: mx.example:{port}\r\n\r\n");
     assert_eq!(String::from_utf8(proxy.heard()).unwrap(), expected);
+}
+
+/// The second look at a server takes the same way: it never goes round a proxy.
+#[tokio::test]
+async fn an_old_hello_goes_through_the_proxy_too() {
+    let tls = Identity::self_signed(&Leaf::new("mx.example", SystemTime::now())).server_config();
+    let later = Some(Arc::new(Script::of("*refuse-tls 70")));
+    let options = Options { later, ..tls.into() };
+    let server =
+        Server::start(Script::of("=== TLS\nS: 220 mx\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 x"), options).await;
+    let proxy = Proxy::start(&[NO_LOGIN, (17, CONNECTED)], Then::Tunnel(server.address())).await;
+    let yaml = format!(
+        "{{security: tls, timeout: 5s, proxy: 'socks5h://{}', expect: {{certificate: any, old_tls: refused}}}}",
+        proxy.address
+    );
+    let outcome = run(&host_and_module("mx.example", 465, &yaml), no_names()).await;
+    assert_eq!(verdict(&outcome), "ok", "{:?}", outcome.failure);
+    let judged = outcome.judgements.iter().find(|one| one.expectation == "old_tls").expect("an answer");
+    assert_eq!(judged.found, "refused by alert 70");
+    let asked = [&[5, 1, 0, 5, 1, 0, 3, 10][..], b"mx.example", &465_u16.to_be_bytes()].concat();
+    assert_eq!(proxy.heard(), [&asked[..], &asked].concat());
 }
 
 #[tokio::test]

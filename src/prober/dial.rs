@@ -136,7 +136,7 @@ fn failure(proxy: &Proxy, to: &Destination, fault: Fault) -> Failure {
 
 /// The only socket to targets and proxies.
 #[expect(clippy::disallowed_methods, reason = "the home of the sockets to targets")]
-pub(super) async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
         socket.bind(SocketAddr::new(source, 0))?;

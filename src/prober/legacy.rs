@@ -7,8 +7,9 @@
 //! Where a module expects that old TLS is refused (`expect.old_tls`), a server that has agreed on TLS 1.2 or 1.3 is
 //! tempted in the same way: would it speak TLS 1.1 or older with a client that knows no better?
 //!
-//! It happens at most once a probe, within what is left of the probe's time, in the same place that the first
-//! connection had at the address, and its time is in no phase.
+//! It happens at most once a probe, by the same way as the first connection (through a proxy, with the PROXY protocol),
+//! within what is left of the probe's time, in the same place that the first connection had at the address, and its time
+//! is in no phase.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,11 +18,12 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::dial::open;
+use super::dial::{Waiting, dial};
 use super::run::{Halt, Run};
 use super::stream::Stream;
 use super::{drive, io_error, tls};
 use crate::cert::name::ServerName;
+use crate::dns::Resolver;
 use crate::endpoint::{Security, TlsVersion};
 use crate::hello::Version;
 use crate::hello::client::{client_hello, goodbye};
@@ -30,6 +32,7 @@ use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::transcript::Speaker;
 use crate::outcome::{OldTls, TlsFacts};
 use crate::phase::Phase;
+use crate::proxy::Destination;
 
 /// How long the server may take to close after our goodbye.
 const CLOSE_WAIT: Duration = Duration::from_millis(100);
@@ -57,8 +60,8 @@ enum End {
 }
 
 /// Looks again after a handshake that failed, adds what is seen to the findings, and tells the failure better.
-pub(super) async fn look(run: &mut Run, failure: Failure) -> Failure {
-    let reply = ask(run, Version::Tls12).await;
+pub(super) async fn look(run: &mut Run, resolver: &Resolver, failure: Failure) -> Failure {
+    let reply = ask(run, resolver, Version::Tls12).await;
     match (reply.seen, reply.end) {
         (Some(seen), _) => note(run, &seen, failure),
         (None, End::Alert(alert)) => {
@@ -70,8 +73,8 @@ pub(super) async fn look(run: &mut Run, failure: Failure) -> Failure {
 }
 
 /// Notes whether a server that can do better would speak TLS 1.1 or older.
-pub(super) async fn tempt(run: &mut Run) {
-    let reply = ask(run, Version::Tls11).await;
+pub(super) async fn tempt(run: &mut Run, resolver: &Resolver) {
+    let reply = ask(run, resolver, Version::Tls11).await;
     let old_tls = match (reply.seen, reply.end) {
         // Nothing newer was offered: a newer version is no answer.
         (Some(seen), End::Whole) if seen.version < Version::Tls12 => OldTls::Accepted(facts(&seen)),
@@ -91,21 +94,21 @@ pub(super) async fn tempt(run: &mut Run) {
 }
 
 /// Whether a server agrees on one of the TLS versions up to `newest`, asked on a connection of its own.
-async fn ask(run: &Run, newest: Version) -> Reply {
-    let mut aside = run.aside();
-    // It goes straight to the server: not where something stands in between.
-    if run.endpoint.module.proxy.is_some() || run.endpoint.module.proxy_protocol.is_some() {
-        return Reply::default();
-    }
-    let Some(address) = run.findings.address else { return Reply::default() };
-    let target = SocketAddr::new(address, run.endpoint.port);
-    converse(&mut aside, target, newest).await.unwrap_or_default()
+async fn ask(run: &Run, resolver: &Resolver, newest: Version) -> Reply {
+    let endpoint = &run.endpoint;
+    let to = match run.findings.address {
+        Some(address) => Destination::Address(SocketAddr::new(address, endpoint.port)),
+        // The proxy alone knows where the first connection went.
+        None => Destination::of(&endpoint.host, endpoint.port),
+    };
+    converse(&mut run.aside(), resolver, &to, newest).await.unwrap_or_default()
 }
 
-async fn converse(aside: &mut Run, target: SocketAddr, newest: Version) -> Result<Reply, Halt> {
+async fn converse(aside: &mut Run, resolver: &Resolver, to: &Destination, newest: Version) -> Result<Reply, Halt> {
     aside.enter(Phase::Connect);
-    let source = aside.endpoint.module.source_address;
-    let Ok(tcp) = aside.within(open(target, source)).await? else { return Ok(Reply::default()) };
+    let (endpoint, waiting) = (aside.endpoint.clone(), Waiting::default());
+    let dialled = aside.within(dial(resolver, &endpoint.module, to, &waiting)).await?;
+    let Ok(tcp) = dialled else { return Ok(Reply::default()) };
     aside.connected();
     let mut stream = Stream::Clear(tcp);
     if aside.endpoint.module.security != Security::Tls {

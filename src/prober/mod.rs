@@ -120,12 +120,13 @@ impl Prober {
             let detail = "the host has no address that may be probed here";
             return Err(Failure::new(Phase::Resolve, Reason::DnsNoAddress, detail).into());
         }
-        let (tcp, _place) = connect::connect(run, &self.connections, &self.resolver.load_full(), &peers).await?;
+        let resolver = self.resolver.load_full();
+        let (tcp, _place) = connect::connect(run, &self.connections, &resolver, &peers).await?;
         match Self::talk(run, Stream::Clear(tcp)).await {
             // The connection is closed by now, and its place at the address is free for another look.
-            Err(Halt::Failed(failure)) if run.is_too_old() => Err(legacy::look(run, failure).await.into()),
+            Err(Halt::Failed(failure)) if run.is_too_old() => Err(legacy::look(run, &resolver, failure).await.into()),
             Ok(()) if run.wants_old_tls() => {
-                legacy::tempt(run).await;
+                legacy::tempt(run, &resolver).await;
                 Ok(())
             }
             result => result,
