@@ -59,6 +59,9 @@ impl Client {
             if self.head.ends_with(b"\r\n\r\n") || self.head.ends_with(b"\n\n") {
                 self.done = true;
                 answer(&String::from_utf8_lossy(&self.head))?;
+            } else if *byte == b'\n' && !self.head.starts_with(b"HTTP/1.") {
+                // A mail server greets with one line: there will be no empty one.
+                return Err(no_http(String::from_utf8_lossy(&self.head).trim_end()));
             } else if self.head.len() >= MAX_HEAD {
                 return Err(Fault::Proxy("sent more than the head of an answer may have".into()));
             }
@@ -67,12 +70,16 @@ impl Client {
     }
 }
 
+fn no_http(line: &str) -> Fault {
+    Fault::Proxy(format!("does not speak HTTP: it sent “{}”", Printable::from_text(line)))
+}
+
 fn answer(head: &str) -> Result<(), Fault> {
     let mut lines = head.lines();
     let line = lines.next().unwrap_or_default();
     let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse::<u16>().ok());
     let Some(status) = status else {
-        return Err(Fault::Proxy(format!("does not speak HTTP: it sent “{}”", Printable::from_text(line))));
+        return Err(no_http(line));
     };
     if (200..300).contains(&status) {
         return Ok(());
@@ -80,23 +87,30 @@ fn answer(head: &str) -> Result<(), Fault> {
     let fields: Vec<(String, &str)> =
         lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
     let field = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.trim());
-    let told = field("proxy-status").and_then(proxy_status).or_else(|| field("x-squid-error").and_then(squid_error));
+    let told = field("proxy-status").and_then(|value| proxy_status(value, status));
+    let told = told.or_else(|| field("x-squid-error").and_then(squid_error));
     Err(told.unwrap_or_else(|| by_status(status, line)))
+}
+
+fn forbidden(status: u16) -> Fault {
+    Fault::Proxy(format!("does not allow this connection by its rules ({status})"))
 }
 
 fn by_status(status: u16, line: &str) -> Fault {
     match status {
-        407 => Fault::Proxy("wants another name and password (407)".into()),
-        403 => Fault::Proxy("does not allow this connection by its rules (403)".into()),
+        407 => Fault::Proxy("wants a name and a password that it knows (407)".into()),
+        403 => forbidden(status),
         // RFC 9110 §15.6.3, §15.6.5: the server behind gave no answer, or none that is good for anything.
         502 | 503 => Fault::Server(Trouble::Unreachable),
         504 => Fault::Server(Trouble::TimedOut),
+        // What Tinyproxy says in the place of 502, whatever the matter with the server is.
+        500 if line.ends_with(" 500 Unable to connect") => Fault::Server(Trouble::Unreachable),
         _ => Fault::Proxy(format!("answered “{}”", Printable::from_text(line))),
     }
 }
 
 /// RFC 9209 §2.3: `ExampleProxy; error=connection_refused`.
-fn proxy_status(value: &str) -> Option<Fault> {
+fn proxy_status(value: &str, status: u16) -> Option<Fault> {
     let error = value.split(';').find_map(|part| part.trim().strip_prefix("error="))?;
     Some(match error {
         "connection_refused" => Fault::Server(Trouble::Refused),
@@ -105,9 +119,7 @@ fn proxy_status(value: &str) -> Option<Fault> {
             Fault::Server(Trouble::Unreachable)
         }
         "dns_error" | "dns_timeout" => Fault::Server(Trouble::NameNotFound),
-        "destination_ip_prohibited" | "http_request_denied" => {
-            Fault::Proxy("does not allow this connection by its rules".into())
-        }
+        "destination_ip_prohibited" | "http_request_denied" => forbidden(status),
         _ => return None,
     })
 }
@@ -116,7 +128,6 @@ fn proxy_status(value: &str) -> Option<Fault> {
 fn squid_error(value: &str) -> Option<Fault> {
     match value.split_once(' ')? {
         ("ERR_DNS_FAIL", _) => Some(Fault::Server(Trouble::NameNotFound)),
-        ("ERR_ACCESS_DENIED", _) => Some(Fault::Proxy("does not allow this connection by its rules".into())),
         ("ERR_CONNECT_FAIL", "111") => Some(Fault::Server(Trouble::Refused)),
         ("ERR_CONNECT_FAIL", "110") => Some(Fault::Server(Trouble::TimedOut)),
         ("ERR_CONNECT_FAIL", "101" | "113") => Some(Fault::Server(Trouble::Unreachable)),

@@ -108,21 +108,25 @@ fn answers_to_connect() {
         ("503 x\r\nx-squid-error: ERR_CONNECT_FAIL 110", Trouble::TimedOut),
         ("503 x\r\nX-Squid-Error: ERR_CONNECT_FAIL 113", Trouble::Unreachable),
         ("503 x\r\nX-Squid-Error: ERR_DNS_FAIL 0", Trouble::NameNotFound),
+        ("500 Unable to connect", Trouble::Unreachable),
         ("502 x\r\nProxy-Status: p; error=connection_refused", Trouble::Refused),
         ("502 x\r\nProxy-Status: p;error=dns_timeout; x=y", Trouble::NameNotFound),
     ] {
         assert_eq!(end(head), Err(Fault::Server(trouble)), "{head}");
     }
     for (head, part) in [
-        ("407 Proxy Authentication Required", "name and password"),
-        ("403 Forbidden", "rules"),
-        ("403 x\r\nX-Squid-Error: ERR_ACCESS_DENIED 0", "rules"),
-        ("500 Unable to connect", "“HTTP/1.1 500 Unable to connect”"),
+        ("407 Proxy Authentication Required", "a name and a password that it knows (407)"),
+        ("403 Forbidden", "rules (403)"),
+        ("403 x\r\nX-Squid-Error: ERR_ACCESS_DENIED 0", "rules (403)"),
+        ("502 x\r\nProxy-Status: p; error=http_request_denied", "rules (502)"),
+        ("500 Internal Server Error\r\nX-Squid-Error: ERR_CANNOT_FORWARD 0", "answered “HTTP/1.1 500 Internal"),
         ("abc", "does not speak HTTP"),
     ] {
         let Err(Fault::Proxy(why)) = end(head) else { panic!("{head}") };
         assert!(why.contains(part), "{head}: {why}");
     }
+    let greeting = talk(&proxy("http://p:25", None), &name(), b"220 mx.example ESMTP\r\n", 99).1;
+    assert_eq!(greeting, Err(Fault::Proxy("does not speak HTTP: it sent “220 mx.example ESMTP”".into())));
     let endless = vec![b'x'; 20_000];
     assert!(matches!(talk(&proxy("http://p:1", None), &name(), &endless, 999).1, Err(Fault::Proxy(_))));
 }
