@@ -23,6 +23,12 @@ fn auth(rig: &Rig, password: &Path, more: &str) -> String {
     format!("auth: {{username: {}, password_file: '{}'{more}}}", rig.env["SMTP_USER"], password.display())
 }
 
+/// What was said last, as it is shown.
+fn said(outcome: &Outcome) -> Vec<String> {
+    let lines: Vec<String> = outcome.findings.transcript.lines().map(|line| line.text.to_owned()).collect();
+    lines[lines.len().saturating_sub(6)..].to_vec()
+}
+
 /// Server, security, the mechanism in the configuration, and the one that is used.
 const LOGINS: &[(&str, &str, &str, &str)] = &[
     ("POSTFIX_AUTH", "starttls", "auto", "SCRAM-SHA-256"),
@@ -84,6 +90,45 @@ async fn every_server_refuses_a_wrong_password() {
         let outcome = probed(&rig, key, security, &auth(&rig, &wrong, &format!(", mechanism: {mechanism}"))).await;
         assert_eq!(verdict(&outcome), "auth_rejected in auth", "{key} {mechanism}");
         assert_eq!(outcome.failure.unwrap().code, Some(535), "{key} {mechanism}");
+    }
+}
+
+/// Dovecot says what is wrong with a token in a challenge of its own, which must be answered with nothing.
+#[tokio::test]
+#[ignore = "needs Postfix and Dovecot (tests/real.sh)"]
+async fn a_token_is_good_or_expired_or_forged_and_never_shown() {
+    let rig = Rig::new();
+    let good = &rig.env["SMTP_TOKEN"];
+    let (claims, _) = good.rsplit_once('.').unwrap();
+    let forged = format!("{claims}.{}", "A".repeat(43));
+    for (what, token, mechanism, expected) in [
+        ("good", good, "auto", "ok"),
+        ("good", good, "xoauth2", "ok"),
+        ("expired", &rig.env["SMTP_TOKEN_EXPIRED"], "xoauth2", "auth_rejected in auth"),
+        ("forged", &forged, "xoauth2", "auth_rejected in auth"),
+    ] {
+        let path = file("token", &format!("{token}\n"));
+        let login = format!(
+            "auth: {{username: {}, token_file: '{}', mechanism: {mechanism}}}",
+            rig.env["SMTP_USER"],
+            path.display()
+        );
+        let watch = rig.watch(&["postfix.log"]);
+        let outcome = probed(&rig, "POSTFIX_AUTH", "starttls", &login).await;
+        assert_eq!(verdict(&outcome), expected, "{what}: {:?}", outcome.failure);
+        let found = &outcome.judgements.iter().find(|one| one.expectation == "auth_accepted").unwrap().found;
+        match &outcome.failure {
+            None => assert_eq!(*found, "accepted with 235, by XOAUTH2"),
+            Some(failure) => {
+                assert_eq!(failure.code, Some(535), "{what}");
+                // The challenge with the reason, and what it was answered with.
+                let said = said(&outcome);
+                assert_eq!(said[..3], ["AUTH XOAUTH2 <redacted>", "334 <redacted>", "<redacted>"]);
+                assert!(said[3].starts_with("535 5.7.8 "), "{said:?}");
+            }
+        }
+        assert!(!format!("{outcome:?}").contains(token.as_str()), "{what}");
+        watch.has_none_of(&["lost connection", "improper command", "timeout"]);
     }
 }
 

@@ -26,6 +26,7 @@ OPENSMTPD_PLAIN=19226       # neither TLS nor AUTH
 
 user=tester
 password=correct-horse
+token_key=0123456789abcdef0123456789abcdef
 
 # Exim and OpenSMTPD conflict with the postfix package, so they are only
 # unpacked, into a cache that later runs find again.
@@ -131,17 +132,34 @@ make_certs() {
     cd /
 }
 
-# Dovecot does nothing but check passwords for Postfix.
+# token LIFETIME: an OAuth 2.0 token for the user, good for so many seconds from now: a JWT (RFC 7519) with HMAC.
+token() {
+    local signed
+    base64url() { base64 -w 0 | tr '+/' '-_' | tr -d '='; }
+    signed=$(printf '{"alg":"HS256","typ":"JWT"}' | base64url).$(
+        printf '{"sub":"%s","email":"%s","exp":%d}' $user $user $((EPOCHSECONDS + $1)) | base64url
+    )
+    echo "$signed.$(printf %s "$signed" | openssl dgst -sha256 -hmac "$token_key" -binary | base64url)"
+}
+
+# Dovecot does nothing but check passwords and tokens for Postfix.
 start_dovecot() {
     mkdir -p "$dir/dovecot"
     echo "$user:{PLAIN}$password" >"$dir/dovecot/users"
+    mkdir -p "$dir/dovecot/keys/default/HS256"
+    printf %s "$token_key" | base64 >"$dir/dovecot/keys/default/HS256/default"
+    cat >"$dir/dovecot/oauth2.conf" <<END
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix=$dir/dovecot/keys/
+username_attribute = email
+END
     cat >"$dir/dovecot/dovecot.conf" <<END
 base_dir = $dir/dovecot/run
 state_dir = $dir/dovecot/state
 log_path = $dir/logs/dovecot.log
 protocols =
 ssl = no
-auth_mechanisms = plain login cram-md5 scram-sha-256
+auth_mechanisms = plain login cram-md5 scram-sha-256 xoauth2
 # No delay after a wrong password.
 auth_failure_delay = 0
 service anvil {
@@ -152,6 +170,12 @@ service anvil {
 passdb {
   driver = passwd-file
   args = $dir/dovecot/users
+  mechanisms = plain login cram-md5 scram-sha-256
+}
+passdb {
+  driver = oauth2
+  args = $dir/dovecot/oauth2.conf
+  mechanisms = xoauth2
 }
 userdb {
   driver = static
@@ -325,6 +349,8 @@ start() {
     put_env SERVER_NAME $host
     put_env SMTP_USER $user
     put_env SMTP_PASSWORD $password
+    put_env SMTP_TOKEN "$(token 86400)"
+    put_env SMTP_TOKEN_EXPIRED "$(token -60)"
     trap - EXIT
 }
 
