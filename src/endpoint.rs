@@ -103,7 +103,7 @@ impl Endpoint {
     /// `host:port`, with brackets around an IPv6 address.
     pub fn host_and_port(&self) -> String {
         match self.host {
-            ServerName::Ip(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            ServerName::Ip(IpAddr::V6(_)) | ServerName::Link(..) => format!("[{}]:{}", self.host, self.port),
             _ => format!("{}:{}", self.host, self.port),
         }
     }
@@ -299,6 +299,14 @@ pub struct Module {
 }
 
 impl Module {
+    /// Whether it can be used for a host at all; the error says why not.
+    pub fn can_reach(&self, host: &ServerName) -> Result<(), String> {
+        let is_far = self.proxy.is_some() && matches!(host, ServerName::Link(..));
+        let why =
+            || format!("{host} is on a link of this machine, and no proxy reaches it: name a module without `proxy`");
+        if is_far { Err(why()) } else { Ok(()) }
+    }
+
     /// The key of what must be shown to nobody but the hosts that the user names, if there is any.
     pub fn secret(&self) -> Option<&'static str> {
         let keys = [("client_certificate", self.client_certificate.is_some()), ("auth", self.login.is_some())];

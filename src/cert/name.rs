@@ -1,7 +1,7 @@
 //! Host names: what we ask for, and which names in a certificate answer to it (RFC 9525).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A host: a DNS name in its ASCII form, or an address. It can only be made valid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,19 +10,32 @@ pub enum ServerName {
     Dns(String),
     /// An address literal.
     Ip(IpAddr),
+    /// A link-local address, and the interface whose link is meant, by name or number (RFC 4007 §11).
+    Link(Ipv6Addr, String),
 }
 
 impl ServerName {
     /// Reads a name or an address as a person writes it: any case, IDN, with or without a final dot,
-    /// an IPv6 address with or without brackets.
+    /// an IPv6 address with or without brackets, a link-local one with its zone.
     pub fn parse(text: &str) -> Result<Self, String> {
         // What stands before it may be a password, which no message may show.
         if text.contains('@') {
             return Err("a host is written without the user and the password before its `@`: remove them".into());
         }
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            return Ok(Self::Ip(address));
+        match bare.parse::<IpAddr>() {
+            Ok(IpAddr::V6(address)) if address.is_unicast_link_local() => {
+                return Err(format!(
+                    "{address} is an address on every link: write which is meant, as in {address}%eth0"
+                ));
+            }
+            Ok(address) => return Ok(Self::Ip(address)),
+            Err(_) => {}
+        }
+        if let Some((address, zone)) = bare.split_once('%')
+            && let Ok(address) = address.parse()
+        {
+            return link(address, zone);
         }
         let wrong = |why: &str| format!("{text:?} is no host name or address: {why}");
         // RFC 5890: internationalised names are asked for and compared as A-labels.
@@ -44,6 +57,17 @@ impl ServerName {
     }
 }
 
+/// RFC 4007 §6: other addresses of a host are the same on every link.
+fn link(address: Ipv6Addr, zone: &str) -> Result<ServerName, String> {
+    if !address.is_unicast_link_local() {
+        return Err(format!("only a link-local address (fe80::/10) has a zone: write {address} without %{zone}"));
+    }
+    let is_zone_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'~');
+    let ok = (1..=32).contains(&zone.len()) && zone.bytes().all(is_zone_byte) && zone != "0";
+    let wrong = || format!("behind the % of {address} stands the name or number of an interface, as in {address}%eth0");
+    ok.then(|| ServerName::Link(address, zone.to_owned())).ok_or_else(wrong)
+}
+
 /// RFC 1123 §2.1. Underscores are no part of a host name, yet such names exist.
 fn is_label(label: &str) -> bool {
     let is_host_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -55,6 +79,7 @@ impl fmt::Display for ServerName {
         match self {
             Self::Dns(name) => f.write_str(name),
             Self::Ip(address) => address.fmt(f),
+            Self::Link(address, zone) => write!(f, "{address}%{zone}"),
         }
     }
 }
@@ -66,6 +91,7 @@ impl fmt::Display for ServerName {
 pub fn covers(dns_names: &[String], addresses: &[IpAddr], host: &ServerName) -> bool {
     match host {
         ServerName::Ip(address) => addresses.contains(address),
+        ServerName::Link(address, _) => addresses.contains(&IpAddr::V6(*address)),
         ServerName::Dns(host) => dns_names.iter().any(|name| dns_name_covers(name, host)),
     }
 }
@@ -111,6 +137,29 @@ mod tests {
         let host = ServerName::parse("[::1]").unwrap();
         assert!(covers(&[], &["::1".parse().unwrap()], &host));
         assert!(!covers(&["::1".into()], &[], &host));
+    }
+
+    #[test]
+    fn a_link_local_address_has_a_zone_and_no_other_has() {
+        for good in ["fe80::1%eth0", "fe80::1%3", "febf::1%wg-0.7"] {
+            let host = ServerName::parse(good).unwrap();
+            assert_eq!((host.to_string().as_str(), ServerName::parse(&format!("[{good}]"))), (good, Ok(host.clone())));
+            let address = good.split('%').next().unwrap().parse().unwrap();
+            assert!(covers(&[], &[address], &host), "a certificate knows no zones");
+        }
+        for (bad, why) in [
+            ("fe80::1", "write which is meant, as in fe80::1%eth0"),
+            ("fe80::1%", "the name or number of an interface"),
+            ("fe80::1%0", "the name or number of an interface"),
+            ("fe80::1%eth0/64", "the name or number of an interface"),
+            ("fe80::1%eth0%eth1", "the name or number of an interface"),
+            ("2001:db8::1%eth0", "write 2001:db8::1 without %eth0"),
+            ("::1%lo", "write ::1 without %lo"),
+            ("192.0.2.1%eth0", "is no host name or address"),
+        ] {
+            let found = ServerName::parse(bad).unwrap_err();
+            assert!(found.contains(why), "{bad}: {found}");
+        }
     }
 
     #[test]

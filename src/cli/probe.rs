@@ -133,7 +133,7 @@ fn wanted(options: &Options, config: &Config) -> Result<Wanted, String> {
     let mut wanted = Wanted::default();
     for text in &options.hosts {
         let (host, port) = adhoc::host_and_port(text)?;
-        if let (true, ServerName::Ip(_)) = (options.is_of_domains(), &host) {
+        if options.is_of_domains() && !matches!(host, ServerName::Dns(_)) {
             let option = if options.mx { "--mx" } else { "--srv" };
             return Err(format!("{host} is no domain: leave {option} out, or name a domain"));
         }
@@ -173,6 +173,7 @@ fn endpoint(
         let name = &module.name;
         return Err(format!("module {name:?} has `{secret}`, which hosts that DNS names do not get to see"));
     }
+    module.can_reach(host)?;
     Ok(Arc::new(adhoc::endpoint(host, port, module)))
 }
 

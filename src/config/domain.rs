@@ -62,7 +62,7 @@ pub(super) fn named(source: &mut Source, entries: &mut Entries<'_>) -> (Option<S
     }
     let parse = |node: &Node| match ServerName::parse(&text(node)?)? {
         ServerName::Dns(name) => Ok(ServerName::Dns(name)),
-        ServerName::Ip(address) => Err(format!("{address} is no domain: write `host: {address}`")),
+        address => Err(format!("{address} is no domain: write `host: {address}`")),
     };
     (entries.read(source, "domain", parse), Named::Domain(servers))
 }

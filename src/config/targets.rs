@@ -182,6 +182,9 @@ impl<'a> Targets<'a> {
             return;
         };
         let Some(module) = self.modules.get(&module) else { return };
+        if let Err(why) = module.can_reach(&common.host) {
+            source.problem(at, why);
+        }
         let endpoint = common.endpoint(port, module.clone());
         if common.named != Named::Host {
             domain::secret(source, module, at);

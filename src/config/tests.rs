@@ -231,3 +231,25 @@ fn a_domain_is_searched_for_submission_servers_where_srv_says_so() {
     let told_apart = "targets: [{name: n, domain: a.example, labels: {d: a}}, {name: n, domain: b.example}]";
     assert!(load(told_apart).is_ok());
 }
+
+#[test]
+fn a_link_local_address_says_on_which_link() {
+    let text = "targets: [{host: 'fe80::1%eth0', ports: [25], addresses: all}, {targets: ['[fe80::2%3]:25']}]";
+    let config = load(text).unwrap();
+    let found = config.endpoints.iter().map(|endpoint| endpoint.host_and_port());
+    let searched = config.searches.iter().map(|search| search.blueprint().host_and_port());
+    assert_eq!(searched.chain(found).collect::<Vec<_>>(), ["[fe80::1%eth0]:25", "[fe80::2%3]:25"]);
+    for (text, expected) in [
+        ("targets: [{host: 'fe80::1', ports: [25]}]", "write which is meant, as in fe80::1%eth0"),
+        ("targets: [{targets: ['[fe80::1]:25']}]", "write which is meant, as in fe80::1%eth0"),
+        ("targets: [{host: '2001:db8::1%eth0', ports: [25]}]", "write 2001:db8::1 without %eth0"),
+        ("targets: [{domain: 'fe80::1%eth0'}]", "fe80::1%eth0 is no domain: write `host: fe80::1%eth0`"),
+        (
+            "modules: {smtp: {proxy: 'socks5://proxy.example:1080'}}\ntargets: [{host: 'fe80::1%eth0', ports: [25]}]",
+            "no proxy reaches it: name a module without `proxy`",
+        ),
+    ] {
+        let problems = problems(text);
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
+    }
+}

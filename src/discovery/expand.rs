@@ -91,6 +91,7 @@ impl Work<'_> {
             ServerName::Ip(address) => {
                 return self.endpoint(Endpoint { address: Some(*address), ..blueprint.clone() });
             }
+            ServerName::Link(..) => return self.endpoint(blueprint.clone()),
             ServerName::Dns(name) => name,
         };
         let addresses = self.addresses(name);

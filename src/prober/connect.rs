@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::dial::{self, Waiting, dial};
 use super::run::{Halt, Run, seconds};
+use super::zone::socket_address;
 use crate::dns::Resolver;
 use crate::endpoint::Security;
 use crate::outcome::failure::{Failure, Reason};
@@ -27,19 +28,20 @@ const DIALLING: Duration = Duration::from_millis(500);
 /// Who is connected to, and counted: the server, also where a proxy is in between.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Peer {
-    Address(IpAddr),
+    /// With the number of the interface, where one is named, else 0.
+    Address(IpAddr, u32),
     /// A name that a proxy looks up.
     Name(String),
 }
 
 impl Peer {
     fn address(&self) -> Option<IpAddr> {
-        if let Self::Address(address) = self { Some(*address) } else { None }
+        if let Self::Address(address, _) = self { Some(*address) } else { None }
     }
 
     fn at(&self, port: u16) -> Destination {
         match self {
-            Self::Address(address) => Destination::Address(SocketAddr::new(*address, port)),
+            Self::Address(address, interface) => Destination::Address(socket_address(*address, *interface, port)),
             Self::Name(name) => Destination::Name(name.clone(), port),
         }
     }
@@ -48,7 +50,7 @@ impl Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => address.fmt(f),
+            Self::Address(address, _) => address.fmt(f),
             Self::Name(name) => name.fmt(f),
         }
     }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::io_error;
+use super::zone::{self, socket_address};
 use crate::cert::name::ServerName;
 use crate::dns::Resolver;
 use crate::endpoint::Module;
@@ -66,8 +67,13 @@ pub(super) async fn dial(
 
 /// A connection to the proxy, at the first of its addresses that has one.
 async fn reach(resolver: &Resolver, proxy: &Proxy, source: Option<IpAddr>) -> Result<TcpStream, Failure> {
+    let mut interface = 0;
     let addresses = match &proxy.host {
         ServerName::Ip(address) => vec![*address],
+        ServerName::Link(address, zone) => {
+            interface = zone::number(zone).await.map_err(|failure| Failure { phase: Phase::Connect, ..failure })?;
+            vec![(*address).into()]
+        }
         ServerName::Dns(name) => {
             let answer = resolver.addresses(name).await;
             answer.map_err(|fault| failed(proxy, &format!("has no address ({fault:?})")))?.addresses
@@ -75,7 +81,7 @@ async fn reach(resolver: &Resolver, proxy: &Proxy, source: Option<IpAddr>) -> Re
     };
     let mut last = failed(proxy, "has no address of the family of source_address");
     for address in addresses.into_iter().filter(|one| source.is_none_or(|own| own.is_ipv4() == one.is_ipv4())) {
-        last = match open(SocketAddr::new(address, proxy.port), source).await {
+        last = match open(socket_address(address, interface, proxy.port), source).await {
             Ok(tcp) => return Ok(tcp),
             Err(error) => match io_error::connecting(address, &error) {
                 // Descriptors, ports, policies: neither the proxy's fault nor the server's.
@@ -139,7 +145,9 @@ fn failure(proxy: &Proxy, to: &Destination, fault: Fault) -> Failure {
 async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
-        socket.bind(SocketAddr::new(source, 0))?;
+        // A link-local one is of the same link.
+        let interface = if let SocketAddr::V6(target) = target { target.scope_id() } else { 0 };
+        socket.bind(socket_address(source, interface, 0))?;
     }
     let tcp = socket.connect(target).await?;
     tcp.set_nodelay(true)?;

@@ -12,7 +12,6 @@
 //! is in no phase.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -21,6 +20,7 @@ use tokio::time::timeout;
 use super::dial::{Waiting, dial};
 use super::run::{Halt, Run};
 use super::stream::Stream;
+use super::zone::socket_address;
 use super::{drive, io_error, tls};
 use crate::cert::name::ServerName;
 use crate::dns::Resolver;
@@ -97,7 +97,7 @@ pub(super) async fn tempt(run: &mut Run, resolver: &Resolver) {
 async fn ask(run: &Run, resolver: &Resolver, newest: Version) -> Reply {
     let endpoint = &run.endpoint;
     let to = match run.findings.address {
-        Some(address) => Destination::Address(SocketAddr::new(address, endpoint.port)),
+        Some(address) => Destination::Address(socket_address(address, run.interface, endpoint.port)),
         // The proxy alone knows where the first connection went.
         None => Destination::of(&endpoint.host, endpoint.port),
     };
@@ -119,7 +119,7 @@ async fn converse(aside: &mut Run, resolver: &Resolver, to: &Destination, newest
     let name = match aside.endpoint.server_name() {
         ServerName::Dns(name) => Some(name.clone()),
         // RFC 6066 §3: an address is no name to ask for.
-        ServerName::Ip(_) => None,
+        ServerName::Ip(_) | ServerName::Link(..) => None,
     };
     let hello = client_hello(newest, name.as_deref(), &tls::random());
     let mut answer = Answer::default();

@@ -7,6 +7,7 @@
 //! - [`dial`]: one connection, straight or through a proxy.
 //! - [`tls`]: a handshake that sees the certificate whatever its worth.
 //! - [`legacy`]: a second look at a server that is too old for the handshake, or ought to refuse what is too old.
+//! - [`zone`]: which interface a link-local address means.
 //! - [`drive`]: does what the protocol's session says.
 //! - [`io_error`]: the system's errors in the words of the contract.
 //!
@@ -20,6 +21,7 @@ mod legacy;
 mod run;
 mod stream;
 mod tls;
+mod zone;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -115,7 +117,7 @@ impl Prober {
     async fn converse(&self, run: &mut Run, allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync)) -> Result<(), Halt> {
         let mut peers = self.resolve(run).await?;
         // A name that only a proxy can look up passes: who asks for it has been tested by its name.
-        peers.retain(|peer| if let Peer::Address(address) = peer { allowed(*address) } else { true });
+        peers.retain(|peer| if let Peer::Address(address, _) = peer { allowed(*address) } else { true });
         if peers.is_empty() {
             let detail = "the host has no address that may be probed here";
             return Err(Failure::new(Phase::Resolve, Reason::DnsNoAddress, detail).into());
@@ -145,7 +147,10 @@ impl Prober {
         run.enter(Phase::Resolve);
         let peers = match name_for_proxy(&run.endpoint) {
             Some(name) => vec![Peer::Name(name)],
-            None => self.look_up(run).await?.into_iter().map(Peer::Address).collect(),
+            None => {
+                let addresses = self.look_up(run).await?;
+                addresses.into_iter().map(|address| Peer::Address(address, run.interface)).collect()
+            }
         };
         run.lap(Phase::Resolve);
         Ok(peers)
@@ -162,6 +167,10 @@ impl Prober {
         }
         let name = match &endpoint.host {
             ServerName::Ip(address) => return Ok(vec![*address]),
+            ServerName::Link(address, zone) => {
+                run.interface = run.within(zone::number(zone)).await??;
+                return Ok(vec![(*address).into()]);
+            }
             ServerName::Dns(name) => name,
         };
         let resolver = self.resolver.load_full();

@@ -42,6 +42,8 @@ impl From<Failure> for Halt {
 pub(super) struct Run {
     pub endpoint: Arc<Endpoint>,
     pub findings: Findings,
+    /// The number of the interface that the host's address names; 0 without.
+    pub interface: u32,
     stop: CancellationToken,
     stopping: bool,
     /// Waiting for a turn counts against the deadline: somebody waits for the answer.
@@ -76,6 +78,7 @@ impl Run {
         Self {
             endpoint,
             findings: Findings::new(wall),
+            interface: 0,
             stop,
             stopping: false,
             impatient: false,

@@ -151,6 +151,7 @@ fn config(module: &Module, recorder: Arc<Recorder>) -> Result<Arc<ClientConfig>,
 fn tls_name(name: &ServerName) -> Option<TlsName<'static>> {
     match name {
         ServerName::Ip(address) => Some(TlsName::IpAddress((*address).into())),
+        ServerName::Link(address, _) => Some(TlsName::IpAddress(std::net::IpAddr::V6(*address).into())),
         ServerName::Dns(name) => TlsName::try_from(name.clone()).ok(),
     }
 }

@@ -139,6 +139,7 @@ impl Destination {
         match host {
             ServerName::Ip(address) => Self::Address(SocketAddr::new(*address, port)),
             ServerName::Dns(name) => Self::Name(name.clone(), port),
+            link @ ServerName::Link(..) => Self::Name(format!("[{link}]"), port),
         }
     }
 }

@@ -206,5 +206,11 @@ fn names() -> Vec<Row> {
             name!("mx_1.example", ("mx_1.example", local(), 60); true),
             KEPT,
         ),
+        fails(
+            "H10",
+            "a link-local address on an interface that this machine does not have",
+            name!("fe80::1%nosuchif0", ("mx.example", local(), 60); false),
+            "local_resource in resolve",
+        ),
     ]
 }
