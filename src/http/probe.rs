@@ -119,7 +119,7 @@ impl Asked {
         let debug = match one("debug")? {
             None | Some("false" | "0") => false,
             Some("true" | "1") => true,
-            Some(other) => return Err(bad(format!("debug={other}: write true or false"))),
+            Some(other) => return Err(bad(format!("debug is {other:?}: write true or false"))),
         };
         let (host, port) = adhoc::host_and_port(target).map_err(bad)?;
         let wanted = one("module")?;
