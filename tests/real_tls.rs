@@ -13,15 +13,19 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use lab::forge::{Forged, GENERALIZED, UTC, alternative_names, dns};
 use mail_endpoint_exporter::cert::facts::Certificate;
 use mail_endpoint_exporter::outcome::Outcome;
-use support::{folder, probe, verdict};
+use mail_endpoint_exporter::prober::Prober;
+use support::{folder, no_names, one_endpoint, verdict};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 /// What the server is pinned to, with which key, how the probe ends, and what is then known of its TLS.
 const ROWS: &[(&str, &str, &str, &str)] = &[
@@ -145,13 +149,42 @@ fn openssl(args: &str) -> Command {
     command
 }
 
+/// The keys of servers, as OpenSSL makes them.
+const KEYS: &[(&str, &str)] = &[
+    ("rsa", "RSA -pkeyopt rsa_keygen_bits:2048"),
+    ("rsa-1024", "RSA -pkeyopt rsa_keygen_bits:1024"),
+    ("rsa-4096", "RSA -pkeyopt rsa_keygen_bits:4096"),
+    // Of more primes than two, for two of thousands of bits take minutes to find.
+    ("rsa-8192", "RSA -pkeyopt rsa_keygen_bits:8192 -pkeyopt rsa_keygen_primes:5"),
+    ("rsa-16384", "RSA -pkeyopt rsa_keygen_bits:16384 -pkeyopt rsa_keygen_primes:5"),
+    ("rsa-pss", "RSA-PSS -pkeyopt rsa_keygen_bits:2048"),
+    ("ec", "EC -pkeyopt ec_paramgen_curve:P-256"),
+    ("ec-384", "EC -pkeyopt ec_paramgen_curve:P-384"),
+    ("ec-521", "EC -pkeyopt ec_paramgen_curve:P-521"),
+    ("ec-k1", "EC -pkeyopt ec_paramgen_curve:secp256k1"),
+    ("ec-brainpool", "EC -pkeyopt ec_paramgen_curve:brainpoolP256r1"),
+    ("ed25519", "ED25519"),
+    ("ed448", "ED448"),
+];
+
+fn done(command: &mut Command) {
+    assert!(command.stderr(Stdio::null()).status().unwrap().success(), "{command:?}");
+}
+
+/// A key of this kind and a certificate for it.
 fn make_key(folder: &Path, kind: &str) {
-    let algorithm = if kind == "ec" { "ec -pkeyopt ec_paramgen_curve:P-256" } else { "rsa:2048" };
-    let (key, certificate) = (folder.join(format!("{kind}.key")), folder.join(format!("{kind}.pem")));
-    let mut command = openssl(&format!("req -x509 -nodes -days 90 -subj /CN=mail.example.org -newkey {algorithm}"));
-    assert!(
-        command.arg("-keyout").arg(key).arg("-out").arg(certificate).stderr(Stdio::null()).status().unwrap().success()
-    );
+    let key = folder.join(format!("{kind}.key"));
+    if kind == "dsa" {
+        let parameters = folder.join("dsa.parameters");
+        done(openssl("genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:2048 -out").arg(&parameters));
+        done(openssl("genpkey -paramfile").arg(parameters).arg("-out").arg(&key));
+    } else {
+        let (_, algorithm) = KEYS.iter().find(|(name, _)| *name == kind).unwrap();
+        done(openssl(&format!("genpkey -algorithm {algorithm} -out")).arg(&key));
+    }
+    let certificate = folder.join(format!("{kind}.pem"));
+    let mut command = openssl("req -x509 -days 90 -subj /CN=mail.example.org -key");
+    done(command.arg(key).arg("-out").arg(certificate));
 }
 
 impl SServer {
@@ -203,8 +236,11 @@ async fn in_front_of(server: SocketAddr) -> SocketAddr {
 
 /// Probes until the server listens.
 async fn once_it_listens(address: SocketAddr, module: &str) -> Outcome {
+    /// The roots of the machine are read once.
+    static PROBER: LazyLock<Prober> = LazyLock::new(|| Prober::new(no_names(), 2));
+    let config = one_endpoint(address, module);
     for _ in 0..250 {
-        let outcome = probe(address, module).await;
+        let outcome = PROBER.probe(config.endpoints[0].clone(), &CancellationToken::new()).await.unwrap();
         if !["refused in connect", "reset in tls", "closed in tls"].contains(&verdict(&outcome).as_str()) {
             return outcome;
         }
@@ -243,6 +279,174 @@ async fn every_version_suite_and_group_is_observed() {
             if let Some(facts) = facts {
                 let key = if *kind == "ec" { "ECDSA P-256" } else { "RSA 2048" };
                 assert_eq!((facts.subject.as_str(), facts.key.as_str()), ("CN=mail.example.org", key), "{what}");
+            }
+        }
+    }
+}
+
+/// The groups of OpenSSL, as it calls them and as they are registered with IANA.
+const GROUPS: &[(&str, &str)] = &[
+    ("X25519", "x25519"),
+    ("P-256", "secp256r1"),
+    ("P-384", "secp384r1"),
+    ("P-521", "secp521r1"),
+    ("X448", "x448"),
+    ("secp256k1", "secp256k1"),
+    ("brainpoolP256r1", "brainpoolP256r1"),
+    ("brainpoolP384r1", "brainpoolP384r1"),
+    ("brainpoolP512r1", "brainpoolP512r1"),
+];
+
+/// What rustls has of it, by the names of IANA.
+const MODERN_SUITES: &[&str] = &[
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+const MODERN_GROUPS: &[&str] = &["x25519", "secp256r1", "secp384r1"];
+
+/// One server: what OpenSSL is told, which key it has, and what is to be seen.
+struct Pinned {
+    args: String,
+    key: &'static str,
+    version: &'static str,
+    suite: String,
+    /// Empty where the suite has none.
+    group: &'static str,
+}
+
+/// Every version with each of its suites and, where the suite has one, each group.
+fn every_pin() -> Vec<Pinned> {
+    let mut pins = Vec::new();
+    let versions = [("tls1_3", "TLSv1.3"), ("tls1_2", "TLSv1.2"), ("tls1_1", "TLSv1.1"), ("tls1", "TLSv1.0")];
+    for (option, version) in versions {
+        let listed =
+            openssl(&format!("ciphers -s -{option} -stdname ALL:COMPLEMENTOFALL:@SECLEVEL=0")).output().unwrap();
+        for line in String::from_utf8(listed.stdout).unwrap().lines() {
+            // TLS_RSA_WITH_NULL_SHA - NULL-SHA SSLv3 Kx=RSA Au=RSA Enc=None Mac=SHA1
+            let [suite, _, name, _, exchange, authentication, ..] = line.split_whitespace().collect::<Vec<_>>()[..]
+            else {
+                panic!("{line}")
+            };
+            let key = match authentication {
+                // A pre-shared key is no certificate, and no mail server has one.
+                "Au=PSK" => continue,
+                _ if exchange.contains("PSK") => continue,
+                "Au=ECDSA" => "ec",
+                "Au=DSS" => "dsa",
+                _ => "rsa",
+            };
+            let cipher = if option == "tls1_3" {
+                format!("-ciphersuites {name}")
+            } else {
+                format!("-cipher {name}:@SECLEVEL=0")
+            };
+            let none = [("", "")];
+            let groups = if ["Kx=ECDH", "Kx=any"].contains(&exchange) { GROUPS } else { &none };
+            for (group, registered) in groups {
+                let group = if group.is_empty() { String::new() } else { format!(" -groups {group}") };
+                let args = format!("-{option} {cipher}{group}");
+                pins.push(Pinned { args, key, version, suite: suite.to_owned(), group: registered });
+            }
+        }
+    }
+    pins
+}
+
+impl Pinned {
+    /// How the probe ends, and which TLS is then known.
+    fn expected(&self) -> (&'static str, String) {
+        // Without a certificate there is nothing to see, and nothing is offered.
+        let anonymous = self.suite.contains("_anon_");
+        let agreed = if anonymous { String::new() } else { format!("{} {} {}", self.version, self.suite, self.group) };
+        let modern = MODERN_SUITES.contains(&self.suite.as_str()) && MODERN_GROUPS.contains(&self.group);
+        match self.version {
+            "TLSv1.3" | "TLSv1.2" if modern => ("ok", agreed),
+            "TLSv1.3" => ("tls_alert in tls", String::new()),
+            "TLSv1.2" => ("tls_alert in tls", agreed),
+            _ => ("tls_version in tls", agreed),
+        }
+    }
+
+    async fn check(self, folder: PathBuf) {
+        let server = SServer::start(&folder, &self.args, self.key);
+        let module = "{security: tls, timeout: 20s, expect: {certificate: any}}";
+        let outcome = once_it_listens(server.address, module).await;
+        let what = format!("{} with {}: {:?}", self.args, self.key, outcome.failure);
+        let (ends, agreed) = self.expected();
+        assert_eq!(verdict(&outcome), ends, "{what}");
+        let tls = outcome.findings.tls.as_ref();
+        let seen = tls
+            .map(|tls| format!("{} {} {}", tls.version.as_str(), tls.cipher, tls.group.as_deref().unwrap_or_default()));
+        assert_eq!(seen.unwrap_or_default(), agreed, "{what}");
+        let certificate = outcome.findings.certificate.as_ref().and_then(|seen| seen.leaf()?.facts.as_ref());
+        let subject = certificate.map(|facts| facts.subject.as_str());
+        assert_eq!(subject, (!agreed.is_empty()).then_some("CN=mail.example.org"), "{what}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs openssl"]
+async fn no_suite_and_no_group_of_openssl_hides_a_certificate() {
+    let folder = folder();
+    for kind in ["rsa", "ec", "dsa"] {
+        make_key(&folder, kind);
+    }
+    let pins = every_pin();
+    assert!(pins.len() > 300, "{}", pins.len());
+    let mut checks = JoinSet::new();
+    for pinned in pins {
+        if checks.len() >= 4 {
+            checks.join_next().await.unwrap().unwrap();
+        }
+        checks.spawn(pinned.check(folder.clone()));
+    }
+    while let Some(check) = checks.join_next().await {
+        check.unwrap();
+    }
+}
+
+/// How a probe of a server with such a key ends, by TLS 1.2 and by 1.3, and what the key is called. With TLS 1.3 nothing
+/// is seen of a key that rustls does not ask for: the certificate is encrypted.
+const BY_KEY: &[(&str, &str, &str, &str)] = &[
+    ("rsa-1024", "certificate_weak in tls", "certificate_weak in tls", "RSA 1024"),
+    ("rsa-4096", "ok", "ok", "RSA 4096"),
+    ("rsa-8192", "ok", "ok", "RSA 8192"),
+    ("rsa-16384", "tls_protocol in tls", "tls_protocol in tls", "RSA 16384"),
+    ("rsa-pss", "tls_alert in tls", "tls_alert in tls", "RSA-PSS 2048"),
+    ("ec-384", "ok", "ok", "ECDSA P-384"),
+    ("ec-521", "tls_alert in tls", "ok", "ECDSA P-521"),
+    ("ec-k1", "tls_alert in tls", "tls_version in tls", "ECDSA secp256k1"),
+    ("ec-brainpool", "tls_alert in tls", "tls_version in tls", "ECDSA brainpoolP256r1"),
+    ("ed25519", "ok", "ok", "Ed25519"),
+    ("ed448", "tls_alert in tls", "tls_alert in tls", "Ed448"),
+];
+
+#[tokio::test]
+#[ignore = "needs openssl"]
+async fn every_kind_of_key_is_seen() {
+    let folder = folder();
+    for (kind, by_12, by_13, name) in BY_KEY {
+        make_key(&folder, kind);
+        for (version, ends) in [("-tls1_2", by_12), ("-tls1_3", by_13)] {
+            let server = SServer::start(&folder, &format!("{version} -cipher ALL:@SECLEVEL=0"), kind);
+            let module = "{security: tls, timeout: 20s, expect: {certificate: any}}";
+            let outcome = once_it_listens(server.address, module).await;
+            let what = format!("{kind} {version}: {:?}", outcome.failure);
+            assert_eq!(verdict(&outcome), *ends, "{what}");
+            let certificate = outcome.findings.certificate.as_ref();
+            let seen = certificate.and_then(|seen| Some(seen.leaf()?.facts.as_ref()?.key.as_str()));
+            let hidden =
+                version == "-tls1_3" && !["ok", "certificate_weak in tls", "tls_protocol in tls"].contains(ends);
+            assert_eq!(seen, (!hidden).then_some(*name), "{what}");
+            if *kind == "rsa-16384" {
+                assert!(outcome.failure.unwrap().detail.as_str().contains("16384 bits"), "{what}");
             }
         }
     }

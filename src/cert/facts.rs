@@ -13,7 +13,7 @@ use x509_parser::der_parser::oid;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::oid_registry::{self as oids, Oid};
 use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
+use x509_parser::public_key::{PublicKey, RSAPublicKey};
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name};
 
 use super::dates::Date;
@@ -53,6 +53,8 @@ pub struct Facts {
     pub addresses: Vec<IpAddr>,
     /// Algorithm and size, such as `RSA 2048` or `ECDSA P-256`.
     pub key: String,
+    /// The size of an RSA key.
+    pub rsa_bits: Option<usize>,
     /// Such as `sha256WithRSAEncryption`.
     pub signature: String,
     /// Issuer and subject are the same.
@@ -90,7 +92,7 @@ impl Facts {
         let parts = Parts::of(der)?;
         let [not_before, not_after] = parts.dates();
         let (dns_names, addresses) = parts.alternative_names();
-        let (key, short_key) = parts.key().map_or_else(Default::default, |info| key(&info));
+        let key = parts.key().map(|info| Key::of(&info)).unwrap_or_default();
         let signature = parts.signature.and_then(|part| AlgorithmIdentifier::from_der(part.whole).ok());
         let signature = signature.map(|(_, identifier)| identifier.algorithm);
         let self_issued = parts.subject.is_some() && parts.subject == parts.issuer;
@@ -104,10 +106,11 @@ impl Facts {
             serial: parts.serial.map(|part| serial(part.content)).unwrap_or_default(),
             dns_names,
             addresses,
-            key,
+            key: key.name,
+            rsa_bits: key.rsa_bits,
             signature: signature.as_ref().map(signature_name).unwrap_or_default(),
             self_issued,
-            weak: short_key.then_some(Weakness::Key).or(forgeable.then_some(Weakness::Signature)),
+            weak: key.short.then_some(Weakness::Key).or(forgeable.then_some(Weakness::Signature)),
             version_3: parts.version == 2,
         })
     }
@@ -257,27 +260,45 @@ fn attribute_text(value: &Any<'_>) -> String {
     }
 }
 
-/// The key's name, and whether it is too short.
-fn key(info: &SubjectPublicKeyInfo<'_>) -> (String, bool) {
-    match info.parsed() {
-        Ok(PublicKey::RSA(rsa)) => {
-            let bits = rsa.key_size();
-            // RFC 9325 §4.5: at least 2048 bits.
-            (format!("RSA {bits}"), bits < 2048)
+/// What is known of a key.
+#[derive(Default)]
+struct Key {
+    name: String,
+    rsa_bits: Option<usize>,
+    short: bool,
+}
+
+impl Key {
+    fn of(info: &SubjectPublicKeyInfo<'_>) -> Self {
+        let algorithm = &info.algorithm.algorithm;
+        match info.parsed() {
+            Ok(PublicKey::RSA(rsa)) => Self::rsa("RSA", &rsa),
+            Ok(PublicKey::EC(point)) => {
+                let curve = info.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+                let known = |curve| CURVES.iter().find(|(oid, _)| *oid == curve).map(|(_, name)| (*name).to_owned());
+                let bits = point.key_size();
+                let name = format!("ECDSA {}", curve.and_then(known).unwrap_or_else(|| format!("{bits} bit")));
+                Self { name, short: bits < 224, ..Self::default() }
+            }
+            Ok(PublicKey::DSA(_)) => Self { name: "DSA".into(), short: true, ..Self::default() },
+            // RFC 4055 §1.2: a key of RSA that may be used for PSS only.
+            _ if *algorithm == oids::OID_PKCS1_RSASSAPSS => match RSAPublicKey::from_der(&info.subject_public_key.data)
+            {
+                Ok((_, rsa)) => Self::rsa("RSA-PSS", &rsa),
+                Err(_) => Self { name: "RSA-PSS".into(), ..Self::default() },
+            },
+            _ => {
+                let known = ALGORITHMS.iter().find(|(known, _)| known == algorithm);
+                let name = known.map_or_else(|| algorithm.to_id_string(), |(_, name)| (*name).to_owned());
+                Self { name, ..Self::default() }
+            }
         }
-        Ok(PublicKey::EC(point)) => {
-            let curve = info.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
-            let named =
-                |curve: Oid<'_>| CURVES.iter().find(|(oid, _)| *oid == curve).map(|(_, name)| (*name).to_owned());
-            let bits = point.key_size();
-            (format!("ECDSA {}", curve.and_then(named).unwrap_or_else(|| format!("{bits} bit"))), bits < 224)
-        }
-        Ok(PublicKey::DSA(_)) => ("DSA".into(), true),
-        _ => {
-            let oid = &info.algorithm.algorithm;
-            let known = ALGORITHMS.iter().find(|(known, _)| known == oid);
-            (known.map_or_else(|| oid.to_id_string(), |(_, name)| (*name).to_owned()), false)
-        }
+    }
+
+    fn rsa(kind: &str, key: &RSAPublicKey<'_>) -> Self {
+        let bits = key.key_size();
+        // RFC 9325 §4.5: at least 2048 bits.
+        Self { name: format!("{kind} {bits}"), rsa_bits: Some(bits), short: bits < 2048 }
     }
 }
 
@@ -286,8 +307,18 @@ fn signature_name(oid: &Oid<'_>) -> String {
     known.or_else(|| oid_registry().get(oid).map(|entry| entry.sn())).map_or_else(|| oid.to_id_string(), str::to_owned)
 }
 
-const CURVES: &[(Oid<'static>, &str)] =
-    &[(oids::OID_EC_P256, "P-256"), (oids::OID_NIST_EC_P384, "P-384"), (oids::OID_NIST_EC_P521, "P-521")];
+/// RFC 5480 §2.1.1.1 and RFC 5639 §4.1.
+const CURVES: &[(Oid<'static>, &str)] = &[
+    (oids::OID_EC_P256, "P-256"),
+    (oids::OID_NIST_EC_P384, "P-384"),
+    (oids::OID_NIST_EC_P521, "P-521"),
+    (oid!(1.2.840.10045.3.1.1), "P-192"),
+    (oid!(1.3.132.0.33), "P-224"),
+    (oid!(1.3.132.0.10), "secp256k1"),
+    (oid!(1.3.36.3.3.2.8.1.1.7), "brainpoolP256r1"),
+    (oid!(1.3.36.3.3.2.8.1.1.11), "brainpoolP384r1"),
+    (oid!(1.3.36.3.3.2.8.1.1.13), "brainpoolP512r1"),
+];
 
 const ALGORITHMS: &[(Oid<'static>, &str)] =
     &[(oids::OID_SIG_ED25519, "Ed25519"), (oids::OID_SIG_ED448, "Ed448"), (oid!(1.2.840.10045.4.1), "ecdsa-with-SHA1")];

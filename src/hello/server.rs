@@ -5,11 +5,11 @@ use super::{Version, content, suites};
 /// The most that one handshake message may have; the longest real one is a Certificate.
 const MAX_MESSAGE: usize = 64 * 1024;
 
-/// The most that a server may send in all.
-const MAX_TOTAL: usize = 512 * 1024;
+/// The most that a server may send in all during a handshake.
+pub const MAX_HANDSHAKE: usize = 512 * 1024;
 
 /// The most certificates of a chain that are kept.
-const MAX_CHAIN: usize = 16;
+pub const MAX_CHAIN: usize = 16;
 
 /// RFC 5246 §6.2.3, and no more than that.
 const MAX_RECORD: usize = (1 << 14) + 2048;
@@ -53,7 +53,7 @@ impl Answer {
     /// Takes what came. True when the server has said all that it says in clear.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         self.received = self.received.saturating_add(bytes.len());
-        if self.received > MAX_TOTAL {
+        if self.received > MAX_HANDSHAKE {
             return Err(Fault::TooLarge);
         }
         self.records.extend_from_slice(bytes);
@@ -175,6 +175,9 @@ fn group(suite: &str, body: &[u8]) -> Option<&'static str> {
         return None;
     }
     Some(match u16::from_be_bytes([high, low]) {
+        19 => "secp192r1",
+        21 => "secp224r1",
+        22 => "secp256k1",
         23 => "secp256r1",
         24 => "secp384r1",
         25 => "secp521r1",

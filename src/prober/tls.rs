@@ -33,17 +33,15 @@ use crate::cert::chain::Chains;
 use crate::cert::name::ServerName;
 use crate::cert::verdict::{self, Invalid};
 use crate::endpoint::{Module, Security, TlsVersion};
+use crate::hello::server::{MAX_CHAIN, MAX_HANDSHAKE};
 use crate::mail::Printable;
 use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::transcript::Speaker;
 use crate::outcome::{CertificateFacts, TlsFacts};
 use crate::phase::Phase;
 
-/// The most that a server may send during the handshake.
-const MAX_HANDSHAKE: usize = 512 * 1024;
-
-/// The most certificates of a chain that are kept.
-const MAX_CHAIN: usize = 16;
+/// The longest RSA key whose signatures are verified here.
+const MAX_RSA_BITS: usize = 8192;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
@@ -215,6 +213,7 @@ fn failure(run: &Run, error: &io::Error, first: &[u8]) -> Failure {
             | rustls::PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => Failure::new(Phase::Tls, Reason::TlsVersion, "the server offers no TLS version from 1.2 on"),
         Error::InvalidCertificate(fault) => unusable(run, fault)
+            .or_else(|| too_long(run).map(protocol))
             .unwrap_or_else(|| protocol(format!("the server's key does not prove its certificate: {error}"))),
         other => protocol(format!("the handshake failed: {other}")),
     }
@@ -230,6 +229,15 @@ fn unusable(run: &Run, fault: &CertificateError) -> Option<Failure> {
     };
     let blocking: Vec<_> = certificate.invalid.iter().filter(|finding| blocks(finding.reason)).cloned().collect();
     Failure::certificate(&blocking)
+}
+
+/// A key that is longer than what is verified, which says nothing bad about the server.
+fn too_long(run: &Run) -> Option<String> {
+    let facts = run.findings.certificate.as_ref()?.leaf()?.facts.as_ref()?;
+    let bits = facts.rsa_bits.filter(|bits| *bits > MAX_RSA_BITS)?;
+    Some(format!(
+        "the server's key has {bits} bits: TLS libraries verify RSA keys of up to {MAX_RSA_BITS}, and so does this program"
+    ))
 }
 
 fn alert_failure(phase: Phase, alert: AlertDescription) -> Failure {

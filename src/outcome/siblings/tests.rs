@@ -68,6 +68,7 @@ fn certificate(sha256: &str, not_before: i64) -> Certificate {
         dns_names: Vec::new(),
         addresses: Vec::new(),
         key: "RSA 2048".into(),
+        rsa_bits: Some(2048),
         signature: "sha256WithRSAEncryption".into(),
         self_issued: false,
         weak: None,
