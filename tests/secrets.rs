@@ -6,8 +6,12 @@
 mod lab;
 mod support;
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
@@ -15,8 +19,13 @@ use base64::engine::general_purpose::STANDARD;
 use lab::{Authority, Leaf, Options, Script, Server, refused_port};
 use mail_endpoint_exporter::config::Config;
 use mail_endpoint_exporter::config::web::WebConfig;
-use support::{folder, request};
+use support::{folder, no_names, request, request_over, run};
+use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Each stands wherever a secret can stand, whether it is of that kind or not.
 const WORDS: [(&str, &str); 5] = [
@@ -136,10 +145,14 @@ fn complaint(folder: &Path) -> String {
     said
 }
 
-/// A folder with good configurations and a good key.
-fn rig() -> (std::path::PathBuf, String) {
+/// A folder with good configurations and a good key, and the key.
+fn rig() -> (PathBuf, String) {
+    rig_of(&Authority::new("CA"))
+}
+
+fn rig_of(ca: &Authority) -> (PathBuf, String) {
     let folder = folder();
-    let identity = Authority::new("CA").issue(&Leaf::new("exporter.test", SystemTime::now()));
+    let identity = ca.issue(&Leaf::new("exporter.test", SystemTime::now()));
     for (name, text) in [
         ("good.crt", identity.certificate_pem.as_str()),
         ("good.key", &identity.key_pem),
@@ -179,6 +192,69 @@ async fn errors_of_key_files_quote_nothing_of_them() {
     }
 }
 
+thread_local! {
+    /// What the last panic of this thread said.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What is printed when this panics, which it must.
+fn panic_of(panics: impl FnOnce()) -> String {
+    static LISTEN: Once = Once::new();
+    LISTEN.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            PANIC.set(panic.to_string());
+            before(panic);
+        }));
+    });
+    assert!(panic::catch_unwind(AssertUnwindSafe(panics)).is_err(), "no panic");
+    PANIC.take()
+}
+
+/// A panic prints what is at hand: the `Debug` of an error, or of the value where an error was expected.
+#[test]
+fn a_panic_hides_the_secrets_of_what_it_prints() {
+    for (file, template) in BROKEN {
+        for (kind, word) in WORDS {
+            let (folder, key) = rig();
+            let pem = format!("\"-----BEGIN PRIVATE KEY-----\\n{word}\\n-----END PRIVATE KEY-----\\n\"");
+            let path = folder.join(file);
+            std::fs::write(&path, template.replace("PEM", &pem).replace("SECRET", word)).unwrap();
+            let said = if file == "web.yml" {
+                panic_of(|| drop(WebConfig::load(&path).config.unwrap()))
+            } else {
+                panic_of(|| drop(Config::load(&path).unwrap()))
+            };
+            assert!(said.contains(file), "{said}");
+            assert_hidden(&lines(&key), &said, &format!("a panic over {template} with {kind}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_hides_the_password_of_a_login() {
+    let options: Options =
+        Authority::new("Lab").issue(&Leaf::new("mail.example.org", SystemTime::now())).server_config().into();
+    let dialogue = "=== TLS\nS: 220 mx ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH x\nS: 535 5.7.8 no\n\
+                    C: QUIT\nS: 221 bye\n*close";
+    let server = Server::start(Script::of(dialogue), options).await;
+    let (folder, _) = rig();
+    std::fs::write(folder.join("password"), WORDS[0].1).unwrap();
+    let mail = format!(
+        "modules: {{m: {{security: tls, expect: {{certificate: any}}, \
+         auth: {{username: me, password_file: password, mechanism: plain, insecure: true}}}}}}\n\
+         targets: [{{host: 127.0.0.1, ports: [{{port: {}, module: m}}]}}]",
+        server.address().port()
+    );
+    std::fs::write(folder.join("mail.yml"), mail).unwrap();
+    let config = Config::load(&folder.join("mail.yml")).unwrap();
+    let outcome = run(&config, no_names()).await;
+    let sent = STANDARD.encode(format!("\0me\0{}", WORDS[0].1));
+    let said = panic_of(|| panic!("{:?}", (outcome, config)));
+    assert!(said.contains("AuthRejected") && said.contains("535 5.7.8 no"), "{said}");
+    assert_hidden(&[sent], &said, "a panic with an outcome and a configuration");
+}
+
 #[test]
 fn values_hide_their_secrets_in_debug_output() {
     let (folder, key) = rig();
@@ -202,7 +278,8 @@ fn values_hide_their_secrets_in_debug_output() {
 
 #[tokio::test]
 async fn a_running_exporter_shows_no_secret_whoever_asks() {
-    let (folder, key) = rig();
+    let ca = Authority::new("CA");
+    let (folder, key) = rig_of(&ca);
     let identity = Authority::new("Lab").issue(&Leaf::new("mail.example.org", SystemTime::now()));
     let options: Options = identity.server_config().into();
     let dialogue = "=== TLS\nS: 220 mx ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH x\nS: 235 2.7.0 welcome\n\
@@ -221,7 +298,9 @@ async fn a_running_exporter_shows_no_secret_whoever_asks() {
     let sent = STANDARD.encode(format!("\0me\0{}", WORDS[0].1));
     let secrets = [lines(&key), vec![hash.clone(), sent]].concat();
     let mut answers = 0;
-    for web in [String::new(), format!("basic_auth_users: {{me: '{hash}'}}")] {
+    let users = format!("basic_auth_users: {{me: '{hash}'}}");
+    let tls = "tls_server_config: {cert_file: good.crt, key_file: good.key}";
+    for web in [String::new(), users.clone(), tls.to_owned(), format!("{tls}\n{users}")] {
         std::fs::write(folder.join("web.yml"), &web).unwrap();
         let (mut child, address, log) = serve(&folder).await;
         let id = id_of(&folder);
@@ -231,11 +310,20 @@ async fn a_running_exporter_shows_no_secret_whoever_asks() {
                     let path = path.replace("ID", &id).replace("SECRET", word);
                     let header =
                         header.replace("BASIC", &STANDARD.encode(format!("me:{word}"))).replace("SECRET", word);
-                    let answer = request(address, method, &path, &header).await;
+                    let answer = if web.starts_with(tls) {
+                        request_in_tls(&ca, address, method, &path, &header).await
+                    } else {
+                        request(address, method, &path, &header).await
+                    };
                     answers += usize::from(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"));
                     assert_hidden(&secrets, &answer, &format!("{method} {path} with {kind}"));
                 }
             }
+        }
+        if web.starts_with(tls) {
+            // Who speaks HTTP there, and who speaks nothing, is logged too.
+            let clear = request(address, "GET", "/", &format!("Authorization: Bearer {}\r\n", WORDS[1].1)).await;
+            assert_hidden(&secrets, &clear, "HTTP on the port of HTTPS");
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -246,8 +334,19 @@ async fn a_running_exporter_shows_no_secret_whoever_asks() {
     assert!(answers > 100, "{answers} of the requests were answered with a page");
 }
 
+/// One request inside TLS, to a server whose certificate is of this CA.
+async fn request_in_tls(ca: &Authority, address: SocketAddr, method: &str, path: &str, headers: &str) -> String {
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let client = builder.with_root_certificates(ca.roots()).with_no_client_auth();
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("exporter.test").unwrap();
+    let tls = TlsConnector::from(Arc::new(client)).connect(name, tcp).await.unwrap();
+    String::from_utf8(request_over(tls, method, path, headers).await).unwrap()
+}
+
 /// Starts an exporter that logs everything, and waits until it has probed.
-async fn serve(folder: &Path) -> (std::process::Child, std::net::SocketAddr, std::path::PathBuf) {
+async fn serve(folder: &Path) -> (Child, SocketAddr, PathBuf) {
     let (address, log) = (refused_port().await, folder.join("log"));
     let path = |name: &str| folder.join(name).display().to_string();
     let child = program()

@@ -28,7 +28,7 @@ use mail_endpoint_exporter::dns::Resolver;
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::prober::Prober;
 use mail_endpoint_exporter::store::Store;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -168,12 +168,21 @@ pub async fn request(server: SocketAddr, method: &str, path: &str, headers: &str
 
 /// The same for answers that are no text.
 pub async fn request_bytes(server: SocketAddr, method: &str, path: &str, headers: &str) -> Vec<u8> {
-    let mut tcp = TcpStream::connect(server).await.unwrap();
+    request_over(TcpStream::connect(server).await.unwrap(), method, path, headers).await
+}
+
+/// The same over a connection that is there already, in clear or inside TLS.
+pub async fn request_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    method: &str,
+    path: &str,
+    headers: &str,
+) -> Vec<u8> {
     // HTTP/1.0, so that no answer comes in chunks.
     let request = format!("{method} {path} HTTP/1.0\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
-    tcp.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    tcp.read_to_end(&mut answer).await.unwrap();
+    stream.read_to_end(&mut answer).await.unwrap();
     answer
 }
 
