@@ -16,9 +16,10 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use lab::{Identity, Leaf, Options, Script, Server, refused_port};
+use mail_endpoint_exporter::config::Config;
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::outcome::port_state::{PortState, port_states};
-use support::{file, host_and_module, no_names, probe, run, verdict};
+use support::{Exporter, config, file, host_and_module, no_names, probe, run, verdict};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -227,4 +228,80 @@ async fn a_server_that_expects_the_proxy_protocol() {
             _ => assert_eq!(header[24..], [peer.port().to_be_bytes(), to.port().to_be_bytes()].concat()),
         }
     }
+}
+
+/// What a configuration says is wrong with the module's proxy; nothing if it is good.
+fn problems(proxy: &str) -> String {
+    let path = file("mail.yml", &format!("modules: {{m: {{security: plain, {proxy}}}}}\n"));
+    let problems = Config::load(&path).err().unwrap_or_default();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn a_configuration_that_is_wrong_says_so_without_the_password() {
+    let with = |content: &str| {
+        let path = file("p", content);
+        format!("proxy: 'http://me@p.example:3128', proxy_password_file: '{}'", path.display())
+    };
+    for good in ["p", "p\n", "p\r\n", " p "] {
+        assert_eq!(problems(&with(good)), "", "{good:?}");
+    }
+    assert_eq!(problems("proxy: 'socks5://me@p.example:1080', proxy_password_env: PATH"), "");
+    let folder = format!("proxy: 'http://me@p.example:1', proxy_password_file: '{}'", support::folder().display());
+    for (proxy, why) in [
+        (with(""), "1 to 255 octets"),
+        (with(&"Hunter2".repeat(50)), "1 to 255 octets"),
+        (with(&"Hunter2".repeat(5000)), "longer than 16 KiB"),
+        (folder, "is no file"),
+        ("proxy: 'http://me@p:1', proxy_password_file: /no/such/file".into(), "/no/such/file cannot be read"),
+        ("proxy: 'http://me@p:1', proxy_password_env: Hunter2".into(), "no name of a variable"),
+        ("proxy: 'http://me@p:1', proxy_password_env: NO_SUCH_VARIABLE_HERE".into(), "no variable NO_SUCH_VARIABLE"),
+        ("proxy: 'http://me@p:1', proxy_password: Hunter2".into(), "secrets do not stand in the configuration"),
+        ("proxy: 'http://me:Hunter2@p:1'".into(), "a password does not belong here"),
+        ("proxy: 'http://me@p:1'".into(), "the name has no password"),
+        ("proxy: 'http://p:1', proxy_password_env: PATH".into(), "a password needs a name"),
+        (
+            "proxy: 'http://me@p:1', proxy_password_env: PATH, proxy_password_file: Hunter2".into(),
+            "the password is named twice",
+        ),
+        ("proxy_password_env: PATH".into(), "the password of no proxy"),
+        ("proxy: 'socks4://p:1'".into(), "socks5://[user@]host:port"),
+        ("proxy: p:1".into(), "this is no proxy"),
+        ("proxy: 'http://p'".into(), "the port is missing"),
+        ("proxy: 'http://p:70000'".into(), "the port is none"),
+        ("proxy_protocol: v3".into(), "write v1, v2"),
+    ] {
+        let text = problems(&proxy);
+        assert!(text.contains(why) && !text.contains("Hunter2"), "{proxy}: {text}");
+        assert_eq!(text.lines().count(), 1, "{proxy}: one error for one fault: {text}");
+    }
+}
+
+/// Whoever may ask `/probe` must not get at what lies behind the proxy.
+#[tokio::test]
+async fn probes_on_demand_use_a_proxy_for_named_hosts_only() {
+    let server = Server::start(Script::of(PLAIN), Options::default()).await;
+    let to = server.address();
+    let proxy = Proxy::start(&[NO_LOGIN, (10, CONNECTED)], Then::Tunnel(to)).await;
+    let yaml = format!(
+        "ehlo_name: probe.example.org\nmodules: {{m: {}}}\n\
+         targets: [{{host: 127.0.0.1, interval: 1h, ports: [{{port: {}, module: m}}]}}]\n\
+         probe_endpoint: {{allow: [127.0.0.0/8, intranet.example], ports: [25]}}\n",
+        module(&proxy, "socks5://", ""),
+        to.port()
+    );
+    let exporter = Exporter::start(&config(&yaml)).await;
+    exporter.first_round().await;
+    let before = proxy.heard().len();
+    for stranger in ["127.0.0.2:25", "intranet.example:25"] {
+        let answer = exporter.get(&format!("/probe?target={stranger}&module=m")).await;
+        assert_eq!(answer.status, 403, "{stranger}: {}", answer.body);
+        assert!(answer.body.contains("only for hosts that the configuration names"), "{}", answer.body);
+    }
+    assert_eq!(proxy.heard().len(), before, "the proxy has heard nothing of it");
+    let answer = exporter.get(&format!("/probe?target={to}&module=m")).await;
+    assert_eq!((answer.status, answer.value("probe_success", &[])), (200, 1.0), "{}", answer.body);
+    assert!(proxy.heard().len() > before);
+    exporter.stop().await;
 }

@@ -37,7 +37,7 @@ const WORDS: [(&str, &str); 5] = [
 ];
 
 /// What people write by mistake, with `SECRET` for each of the words. Every one is an error.
-const BROKEN: [(&str, &str); 25] = [
+const BROKEN: [(&str, &str); 33] = [
     ("web.yml", "basic_auth_users: {me: 'SECRET'}"),
     ("web.yml", "basic_auth_users: {me: ['SECRET']}"),
     ("web.yml", "basic_auth_users: {me: {hash: 'SECRET'}}"),
@@ -64,6 +64,17 @@ const BROKEN: [(&str, &str); 25] = [
     ("mail.yml", "modules: {m: {security: tls, client_certificate: {cert_file: PEM, key_file: good.key}}}"),
     ("mail.yml", "modules: {m: {security: tls, client_certificate: PEM}}"),
     ("mail.yml", "modules: {m: {security: tls, ca_file: PEM}}"),
+    ("mail.yml", "modules: {m: {security: tls, proxy: 'socks5://me:SECRET@proxy.example.org:1080'}}"),
+    ("mail.yml", "modules: {m: {security: tls, proxy: 'me:SECRET@proxy.example.org:1080'}}"),
+    ("mail.yml", "modules: {m: {security: tls, proxy: 'ftp://me:SECRET@proxy.example.org:1080'}}"),
+    ("mail.yml", "modules: {m: {security: tls, proxy: 'http://me@proxy.example.org:1080', proxy_password: 'SECRET'}}"),
+    (
+        "mail.yml",
+        "modules: {m: {security: tls, proxy: 'http://me@proxy.example.org:1080', proxy_password_env: 'SECRET'}}",
+    ),
+    ("mail.yml", "modules: {m: {security: tls, proxy: 'http://me@proxy.example.org:1080', proxy_password_file: PEM}}"),
+    ("mail.yml", "modules: {m: {security: tls, auth: {username: me, password: 'SECRET'}}}"),
+    ("mail.yml", "modules: {m: {security: tls, auth: {username: me, password_env: 'SECRET'}}}"),
     ("mail.yml", "targets: [{host: 'smtp://me:SECRET@mail.example.org', ports: [25]}]"),
     ("mail.yml", "targets: [{targets: ['me:SECRET@mail.example.org:25']}]"),
 ];

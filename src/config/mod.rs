@@ -8,6 +8,7 @@
 //!   mail servers of a domain.
 //! - [`probe_endpoint`]: what `/probe` may be asked for.
 //! - [`proxy`]: the proxy on the way, and its password.
+//! - [`secret`]: passwords and tokens, from files and from the environment.
 //! - [`hostname`]: the default of `ehlo_name`.
 //! - [`certificate_file`]: the certificates that servers ought to show.
 //! - [`watch`]: the other files, and whether they have changed.
@@ -22,6 +23,7 @@ mod modules;
 mod probe_endpoint;
 mod proxy;
 mod reader;
+mod secret;
 mod shard;
 mod targets;
 mod trials;

@@ -1,23 +1,17 @@
 //! `auth` and `mail` of a module: what a probe is to try.
 //!
-//! Passwords and tokens come from files or from the environment, never from the configuration itself. What is
-//! wrong with one is said without a letter of it.
+//! Passwords and tokens come from files or from the environment ([`secret`]), never from the configuration itself.
 
-use std::path::Path;
 use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use super::file::Node;
 use super::reader::{At, Entries, Source, list};
-use super::values::{file_name, number, text, word};
+use super::secret;
+use super::values::{number, text, word};
 use crate::endpoint::{LoginTrial, MailExpectation, MailTrial, Module, Security};
 use crate::mail::sasl::{Credentials, Kind, Mechanism};
 use crate::mail::secret::Secret;
 use crate::mail::smtp::envelope::{Address, Envelope, Sender};
-
-/// The longest file that may hold a secret: longer than any token.
-const MAX_SECRET: usize = 16 * 1024;
 
 /// Where a secret can come from.
 const SOURCES: [(&str, Kind, bool); 4] = [
@@ -75,7 +69,7 @@ fn login(source: &mut Source, node: &Node, at: &At) -> Option<LoginTrial> {
         }
     }
     let username = entries.require(source, "username", "probe@example.org", text);
-    let secret = secret(source, &mut entries, at);
+    let secret = named_secret(source, &mut entries, at);
     let mechanism = entries.read(source, "mechanism", mechanism).flatten();
     let accepted = entries.read(source, "expect", word(&[("accepted", true), ("rejected", false)])).unwrap_or(true);
     let insecure = entries.read(source, "insecure", word(&[("true", true), ("false", false)])).unwrap_or(false);
@@ -122,7 +116,7 @@ fn misfit(mechanism: Mechanism, credentials: &Credentials) -> Option<&'static st
 }
 
 /// The one secret, what it is, and where it is named.
-fn secret(source: &mut Source, entries: &mut Entries<'_>, at: &At) -> Option<(Secret, Kind, At)> {
+fn named_secret(source: &mut Source, entries: &mut Entries<'_>, at: &At) -> Option<(Secret, Kind, At)> {
     let named: Vec<_> =
         SOURCES.iter().filter_map(|(key, kind, file)| Some((entries.get(key)?, *kind, *file))).collect();
     let [((node, secret_at), kind, is_file)] = named.as_slice() else {
@@ -130,7 +124,7 @@ fn secret(source: &mut Source, entries: &mut Entries<'_>, at: &At) -> Option<(Se
         source.problem(at, format!("write exactly one of {keys}"));
         return None;
     };
-    let read = if *is_file { from_file(source, node) } else { from_environment(node) };
+    let read = if *is_file { secret::from_file(source, node) } else { secret::from_environment(node) };
     match read {
         Ok(secret) => Some((secret, *kind, secret_at.clone())),
         Err(why) => {
@@ -138,35 +132,6 @@ fn secret(source: &mut Source, entries: &mut Entries<'_>, at: &At) -> Option<(Se
             None
         }
     }
-}
-
-fn from_file(source: &mut Source, node: &Node) -> Result<Secret, String> {
-    let path = source.relative(&file_name(node)?);
-    source.used.push(path.clone());
-    let content = content(&path).map_err(|why| format!("{} {why}", path.display()))?;
-    Ok(without_line_end(content))
-}
-
-fn content(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let content = std::fs::read(path).map(Zeroizing::new).map_err(|error| format!("cannot be read: {error}"))?;
-    if content.len() > MAX_SECRET { Err("is longer than 16 KiB: is it the right file?".into()) } else { Ok(content) }
-}
-
-/// Editors and `echo` end a file with a line end, which is no part of the password.
-fn without_line_end(content: Zeroizing<Vec<u8>>) -> Secret {
-    let line = content.strip_suffix(b"\n").unwrap_or(&content);
-    Secret::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
-}
-
-fn from_environment(node: &Node) -> Result<Secret, String> {
-    let name = text(node)?;
-    let is_name = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-    if name.is_empty() || !name.bytes().all(is_name) {
-        // Not shown: it may be the password.
-        return Err("this is no name of a variable: write one in capitals, such as SMTP_PASSWORD".into());
-    }
-    let value = std::env::var_os(&name).ok_or_else(|| format!("the environment has no variable {name}"))?;
-    Ok(without_line_end(Zeroizing::new(value.into_encoded_bytes())))
 }
 
 fn mail(source: &mut Source, node: &Node, at: &At) -> Option<MailTrial> {
