@@ -1,6 +1,6 @@
 //! The mail servers of the demo: which there are, their certificates, and their start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mail_endpoint_exporter::config::Config;
+use mail_endpoint_exporter::dns::{Answer, Resolver};
 use rustls::ServerConfig;
 use rustls::version::TLS12;
 
@@ -17,8 +18,8 @@ use crate::lab::{Authority, DAY, Identity, Leaf, Options, Script, Server};
 /// Where all of them live.
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// A server: the target's name and the port in `examples/demo.yml`, the server's own name, what it says
-/// and how it does TLS. One that says nothing does not even listen.
+/// A server: the target's name, the port and the host in `examples/demo.yml`, what it says and how it does TLS. One
+/// that says nothing does not even listen. The ports of a host have one certificate, as long as they do TLS alike.
 type Row = (&'static str, u16, &'static str, Option<&'static str>, Tls);
 
 /// The whole fleet. Ports of the system's own choice begin at 32768; these stay below.
@@ -29,7 +30,9 @@ const FLEET: &[Row] = &[
     ("healthy", 20525, "mail.example.org", Some(POSTFIX_SUBMISSION), Tls::Good),
     ("expires-soon", 21587, "smtp.example.net", Some(EXIM_SUBMISSION), Tls::ExpiresSoon),
     ("expired", 21465, "submit.example.net", Some(DOVECOT_SUBMISSIONS), Tls::Expired),
-    ("wrong-name", 22587, "cloud7.hosting.example", Some(EXIM_SUBMISSION), Tls::WrongName),
+    ("renewed-by-half", 23465, "mail.shop.example", Some(POSTFIX_SUBMISSIONS), Tls::ExpiresSoon),
+    ("renewed-by-half", 25525, "mail.shop.example", Some(POSTFIX_SUBMISSION), Tls::Good),
+    ("wrong-name", 22587, "mail.customer.example", Some(EXIM_SUBMISSION), Tls::WrongName),
     ("no-intermediate", 23587, "cloud8.hosting.example", Some(POSTFIX_SUBMISSION), Tls::LeafOnly),
     ("self-signed", 21025, "ex01.corp.example.org", Some(EXCHANGE_MX), Tls::SelfSigned),
     ("self-signed", 24587, "ex01.corp.example.org", Some(EXCHANGE_SUBMISSION), Tls::SelfSigned),
@@ -37,7 +40,7 @@ const FLEET: &[Row] = &[
     ("starttls-broken", 26587, "relay.example.org", Some(STARTTLS_BROKEN), Tls::None),
     ("starttls-injected", 27587, "smtp.example.org", Some(STARTTLS_INJECTED), Tls::Good),
     ("clear-on-465", 22465, "old.example.org", Some(CLEAR_TEXT), Tls::None),
-    ("old-tls", 28587, "old.example.org", Some(POSTFIX_SUBMISSION), Tls::OnlyTls12),
+    ("old-tls", 28587, "mail2.example.org", Some(POSTFIX_SUBMISSION), Tls::OnlyTls12),
     ("auth-in-clear", 29587, "mail.example.net", Some(AUTH_IN_CLEAR), Tls::Good),
     ("no-auth", 30587, "smtp.cloud.example.net", Some(WITHOUT_AUTH), Tls::Good),
     ("slow-banner", 22025, "mx1.example.com", Some(POSTSCREEN), Tls::Good),
@@ -45,9 +48,9 @@ const FLEET: &[Row] = &[
     ("blocklisted", 24025, "mx3.example.com", Some(BLOCKED), Tls::None),
     ("silent", 25025, "mx4.example.com", Some(SILENCE), Tls::None),
     ("refused", 31587, "mx5.example.com", None, Tls::None),
-    ("renews", 22525, "smtp.example.net", Some(POSTFIX_SUBMISSION), Tls::Good),
+    ("renews", 22525, "renews.example.net", Some(POSTFIX_SUBMISSION), Tls::Good),
     ("stripped-at-times", 23525, "smtp.branch.example.org", Some(POSTFIX_SUBMISSION), Tls::Good),
-    ("busy-at-times", 24525, "smtp.cloud.example.net", Some(EXIM_SUBMISSION), Tls::Good),
+    ("busy-at-times", 24525, "busy.cloud.example.net", Some(EXIM_SUBMISSION), Tls::Good),
 ];
 
 /// Servers that change while the demo runs: a target of [`FLEET`], for how many seconds it stays as it is,
@@ -59,7 +62,7 @@ const CHANGES: &[(&str, u64, &str, Tls)] = &[
 ];
 
 /// How a server does TLS, and what its certificate is worth.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Tls {
     None,
     Good,
@@ -69,7 +72,7 @@ enum Tls {
     ExpiresSoon,
     /// Three days ago.
     Expired,
-    /// Not for 127.0.0.1.
+    /// That of another customer of the same provider.
     WrongName,
     /// Without the intermediate certificate.
     LeafOnly,
@@ -90,10 +93,12 @@ impl Fleet {
         let certificates = Certificates::new();
         write(ca_file, &certificates.root.pem())?;
         let mut servers = Vec::new();
+        let mut configured = HashMap::new();
         for (target, port, host, dialogue, tls) in FLEET {
             if let Some(dialogue) = dialogue {
+                let tls = configured.entry((host, tls)).or_insert_with(|| certificates.of(host, *tls)).clone();
                 let bind = Some(SocketAddr::from((HERE, *port)));
-                let options = Options { tls: certificates.of(host, *tls), bind, forget: true, ..Options::default() };
+                let options = Options { tls, bind, forget: true, ..Options::default() };
                 servers.push((*target, Server::start(script(dialogue, host), options).await));
             }
         }
@@ -128,6 +133,12 @@ impl Fleet {
     }
 }
 
+/// The hosts' names, all of which are here: nothing asks the real DNS.
+pub(super) fn names() -> Resolver {
+    let here = Answer { addresses: vec![HERE.into()], ttl: Duration::from_secs(3600), authentic: false };
+    Resolver::Table(FLEET.iter().map(|(_, _, host, ..)| ((*host).to_owned(), Ok(here.clone()))).collect())
+}
+
 /// What a server says, with its own name in it.
 fn script(dialogue: &str, host: &str) -> Script {
     Script::of(&dialogue.replace("HOST", host))
@@ -135,7 +146,8 @@ fn script(dialogue: &str, host: &str) -> Script {
 
 /// Holds a configuration against the fleet: they must have the same targets and ports.
 pub(super) fn check(config: &Config) -> Result<(), String> {
-    let ours: BTreeSet<String> = FLEET.iter().map(|(target, port, ..)| format!("{target} at {HERE}:{port}")).collect();
+    let ours: BTreeSet<String> =
+        FLEET.iter().map(|(target, port, host, ..)| format!("{target} at {host}:{port}")).collect();
     let theirs: BTreeSet<String> =
         config.endpoints.iter().map(|one| format!("{} at {}", one.target, one.host_and_port())).collect();
     let differences: Vec<&str> = ours.symmetric_difference(&theirs).map(String::as_str).collect();
@@ -182,7 +194,7 @@ impl Certificates {
     #[expect(clippy::disallowed_methods, reason = "certificates end some days from now")]
     fn of(&self, host: &str, tls: Tls) -> Option<Arc<ServerConfig>> {
         let now = SystemTime::now();
-        // For the address as well, since that is what the demo's targets are.
+        // For the address as well: probed by hand, in another process, a server has no name.
         let good = Leaf { ips: vec![HERE.into()], ..Leaf::new(host, now) };
         let issue = |leaf: Leaf| self.issuing.issue(&leaf);
         // Some hours more than the days: the display counts whole days.
@@ -193,7 +205,7 @@ impl Certificates {
             Tls::Good => issue(good),
             Tls::ExpiresSoon => issue(Leaf { not_before: now - days(81), not_after: now + days(9), ..good }),
             Tls::Expired => issue(Leaf { not_before: now - days(93), not_after: now - days(3), ..good }),
-            Tls::WrongName => issue(Leaf { ips: Vec::new(), ..good }),
+            Tls::WrongName => issue(Leaf::new("cloud7.hosting.example", now)),
             Tls::LeafOnly => issue(good).leaf_only(),
             Tls::SelfSigned => Identity::self_signed(&Leaf { not_after: now + days(1500), ..good }),
         };

@@ -32,7 +32,6 @@ use std::time::Duration;
 
 use mail_endpoint_exporter::app::App;
 use mail_endpoint_exporter::config::Config;
-use mail_endpoint_exporter::dns::Resolver;
 use mail_endpoint_exporter::export::text::{self, Style};
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::outcome::port_state::port_states;
@@ -85,8 +84,7 @@ async fn demo() -> Result<(), String> {
     let config = configuration()?;
     fleet::check(&config)?;
 
-    // Every target is an address: no name is looked up.
-    let app = App::with_resolver(&config, None, Resolver::Table(HashMap::new()));
+    let app = App::with_resolver(&config, None, fleet::names());
     let (store, stop) = (app.store(), CancellationToken::new());
     let exporter = tokio::spawn(app.run(vec![listener], stop.clone()));
 
@@ -122,7 +120,7 @@ fn configuration() -> Result<Config, String> {
 fn introduction(address: SocketAddr, servers: usize) -> String {
     format!(
         "{servers} mail servers, good and bad, are up on 127.0.0.1. The exporter probes them every 10 s,
-as examples/demo.yml says, and serves
+as examples/demo.yml says (their names are made up), and serves
 
   http://{address}/metrics   for Prometheus
   http://{address}/          for people
