@@ -244,6 +244,10 @@ fn family(metric: &str) -> &str {
 }
 
 fn is_counter(metric: &str) -> bool {
+    // A number of addresses, of which so many are up.
+    if metric == "mail_target_addresses_total" {
+        return false;
+    }
     ["_total", "_bucket", "_sum", "_count"].iter().any(|suffix| metric.ends_with(suffix))
         || HISTOGRAMS.contains(&metric)
 }
@@ -522,8 +526,16 @@ fn every_query_is_filtered(dashboard: &Value) -> Vec<String> {
             continue;
         }
         for selector in parse(&expression).selectors {
-            let of_endpoint = selector.metric.starts_with("mail_") && !selector.metric.starts_with("mail_exporter_");
-            let wanted = if of_endpoint { &["job", "instance", "target", "port"][..] } else { &["job", "instance"] };
+            let wanted = match selector.metric.as_str() {
+                // What is said of a domain is said of no port.
+                name if name.starts_with("mail_mx_") || name.starts_with("mail_srv_") => {
+                    &["job", "instance", "target"][..]
+                }
+                name if name.starts_with("mail_") && !name.starts_with("mail_exporter_") => {
+                    &["job", "instance", "target", "port"]
+                }
+                _ => &["job", "instance"],
+            };
             for name in wanted {
                 if !selector.matchers.contains(&format!("{name}=~\"${name}\"")) {
                     wrong.push(format!("{place}: {} is not filtered by {name}", selector.metric));
@@ -761,6 +773,7 @@ const BREAKS: &[(Rule, &[Break])] = &[
             |d| ask(d, r#"mail_probe_success{job=~"$job",instance=~"$instance",target=~"$target"}"#),
             |d| ask(d, r#"mail_probe_success{job=~"$job",instance=~"$instance",target=~"$target",port="$port"}"#),
             |d| ask(d, "mail_exporter_endpoints{job=~\"$job\"}"),
+            |d| ask(d, "mail_mx_hosts{job=~\"$job\",instance=~\"$instance\"}"),
         ],
     ),
     (

@@ -30,7 +30,12 @@ const WATCHED: Duration = Duration::from_secs(200);
 const EMPTY: &[(&str, &str)] = &[
     ("mail_exporter_config_last_reload_success_timestamp_seconds{} !=", "the demo's configuration stays as it is"),
     ("process_start_time_seconds{} !=", "the demo does not restart"),
-    ("mail_dns_addresses{}", "the demo's targets are addresses: no name is looked up"),
+    ("mail_target_addresses_", "no host of the demo is probed at all its addresses"),
+    ("mail_mx_problem_info", "the demo has no domain"),
+    ("mail_dns_failure_info", "the demo's names are always found"),
+    ("mail_tls_certificate_matches_file", "the demo's servers have no certificates in files"),
+    ("mail_probe_retries_total", "the demo repeats no probe"),
+    ("mail_probe_light", "the demo makes whole probes only"),
     ("{phase=\"mail_clear\"}", "the demo asks no server whether STARTTLS is required"),
     ("{phase=\"auth\"}", "the demo logs in nowhere"),
     ("{phase=\"mail\"}", "the demo asks about no mail"),
@@ -255,4 +260,4 @@ async fn every_rule_is_evaluated_and_the_demo_fires_what_it_must() {
 const NEEDS_DAYS: &str = "endpoint_phase:mail_probe_last_phase_duration_seconds:median7d";
 
 /// Alerts that the demo deserves, be it that their time has not come yet.
-const FIRING: &[&str] = &["MailEndpointDown", "MailRateLimited", "MailCertificateExpiring"];
+const FIRING: &[&str] = &["MailEndpointDown", "MailRateLimited", "MailCertificateExpiring", "MailCertificateDiffers"];
