@@ -1,6 +1,6 @@
 #!/bin/bash
-# Tests against the real parts: Postfix, Exim, OpenSMTPD, Dovecot, HAProxy, Dante, microsocks, tinyproxy, Squid, fail2ban,
-# Prometheus, Alertmanager, blackbox_exporter, Chromium, systemd's tools, and the schemas of Kubernetes.
+# Tests against the real parts: Postfix, Exim, OpenSMTPD, Dovecot, Knot DNS, HAProxy, Dante, microsocks, tinyproxy, Squid,
+# fail2ban, Prometheus, Alertmanager, blackbox_exporter, Chromium, systemd's tools, and the schemas of Kubernetes.
 # Installs what it needs (Debian, root), starts it on loopback and in network namespaces, runs the ignored tests, and
 # stops it again.
 # Arguments go to the tests: tests/real.sh prometheus
@@ -21,10 +21,11 @@ tests/real/servers.sh start "$dir"
 tests/real/citizen.sh start "$dir"
 tests/real/proxy.sh start "$dir"
 tests/real/net.sh start "$dir"
+tests/real/dns.sh install "$dir"
 cargo build --locked --example demo
 # By itself first, for its ports are fixed; then it goes on beside the others, and the dashboards come last.
 REAL_DIR=$dir cargo test --locked --test demo -- --ignored "$@"
 tests/real/demo.sh start "$dir"
-REAL_DIR=$dir cargo test --locked --test real --test real_web --test real_page --test real_shard --test real_net --test real_tls --test real_host --test real_citizen --test real_auth --test real_proxy --test systemd -- --ignored --test-threads=1 "$@"
+REAL_DIR=$dir cargo test --locked --test real --test real_web --test real_page --test real_shard --test real_net --test real_tls --test real_host --test real_dns --test real_citizen --test real_auth --test real_proxy --test systemd -- --ignored --test-threads=1 "$@"
 REAL_DIR=$dir cargo test --locked --test real_dashboards -- --ignored --nocapture "$@"
 tests/grafana/run.sh "$dir" "http://127.0.0.1:$(sed -n 's/^DEMO_PROMETHEUS=//p' "$dir/env")" "${PICTURES:-$dir/pictures}" from=now-5m scrape_interval=5s

@@ -15,43 +15,19 @@ mod lab;
 mod support;
 
 use std::fs;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use lab::{Answer as Dns, Authority, DAY, DnsServer, Leaf, Options, Script, Server};
+use support::alone::{alone, resolver_is, shell};
 use support::program::{Program, attempts, blames_nobody, failures, skipped, successes, sum, told};
 use support::{Answer, folder, request_bytes};
 use tokio::time::{sleep, timeout};
 
 const PLAIN: &str = "S: 220 mx ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 SIZE 1000\nC: QUIT\nS: 221 bye\n*close";
-
-/// Set for the process that is alone in its namespaces.
-const IS_ALONE: &str = "REAL_HOST_ALONE";
-
-/// Runs a test of this name, alone.
-fn alone(name: &str, test: impl Future<Output = ()>) {
-    if std::env::var_os(IS_ALONE).is_some() {
-        shell("ip link set lo up");
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        return runtime.block_on(test);
-    }
-    let this_test = std::env::current_exe().unwrap();
-    let status = Command::new("unshare")
-        .args(["--net", "--mount"])
-        .arg(this_test)
-        .args(["--exact", name, "--ignored", "--nocapture"])
-        .env(IS_ALONE, "yes")
-        .status();
-    assert!(status.unwrap().success(), "{name}; see above");
-}
-
-fn shell(script: &str) {
-    assert!(Command::new("sh").args(["-e", "-c", script]).status().unwrap().success(), "{script}");
-}
 
 async fn server(script: &str) -> Server {
     Server::start(Script::of(script), Options { forget: true, ..Options::default() }).await
@@ -124,12 +100,6 @@ fn a_machine_without_file_descriptors_is_not_the_servers_fault() {
         assert!(failures(&metrics, "local_resource") > 0.0, "{}", told(&metrics));
         blames_nobody(&metrics);
     });
-}
-
-/// /etc/resolv.conf in our mount namespace.
-fn resolver_is(server: &str) {
-    let path = support::file("resolv.conf", &format!("nameserver {server}\noptions timeout:1 attempts:1\n"));
-    shell(&format!("mount --bind {} /etc/resolv.conf", path.display()));
 }
 
 #[test]

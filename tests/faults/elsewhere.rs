@@ -28,6 +28,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         &[
             ("tests/discovery.rs", "the_mail_servers_of_a_domain_are_probed_and_their_faults_told"),
             ("src/mail/mx.rs", "what_is_wrong_has_a_word"),
+            ("tests/real_dns.rs", "each_kind_of_mx_is_probed_or_has_its_problem"),
         ],
     ),
     (
@@ -36,6 +37,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         &[
             ("tests/discovery.rs", "the_mail_servers_of_a_domain_are_probed_and_their_faults_told"),
             ("src/mail/mx.rs", "hosts_come_in_the_order_of_their_preference_each_once"),
+            ("tests/real_dns.rs", "each_kind_of_mx_is_probed_or_has_its_problem"),
         ],
     ),
     ("H10", "names that are too long", &[("src/cert/name.rs", "what_is_no_host")]),

@@ -11,6 +11,7 @@
     reason = "each test uses a part, opens its own sockets and fails by panicking"
 )]
 
+pub mod alone;
 pub mod program;
 pub mod rig;
 
