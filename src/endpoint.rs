@@ -408,7 +408,7 @@ pub enum AuthExpectation {
 }
 
 /// TLS versions, oldest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TlsVersion {
     /// RFC 6101, forbidden by RFC 7568.
     Ssl3,

@@ -42,7 +42,11 @@ impl Histogram {
         let index = (seconds.log2() * f64::from(1 << SCHEMA)).ceil() as i16;
         match self.native.binary_search_by_key(&index, |(index, _)| *index) {
             Ok(at) => one_more(self.native.get_mut(at).map(|(_, count)| count)),
-            Err(at) => self.native.insert(at, (index, 1)),
+            Err(at) => {
+                // They are few, and kept for long.
+                self.native.reserve_exact(1);
+                self.native.insert(at, (index, 1));
+            }
         }
     }
 

@@ -42,6 +42,7 @@
 //! | how a reply or an EHLO list is read | [`mail::smtp::reply`], [`mail::smtp::capabilities`] |
 //! | why a certificate is not valid | [`cert::verdict`] |
 //! | what is remembered of certificates seen before | [`cert::chain`] |
+//! | what many outcomes have in common, and is kept once | [`outcome::alike`] |
 //! | what is seen of a server with old TLS | [`hello`], [`prober`] |
 //! | sockets, deadlines, the clock of a phase | [`prober`] |
 //! | when an endpoint is probed | [`scheduler::plan`] |

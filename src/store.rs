@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::histogram::Histogram;
+use crate::outcome::alike::Alike;
 use crate::outcome::domain::DomainFacts;
 use crate::outcome::failure::Reason;
 use crate::outcome::{CertificateFacts, Outcome};
@@ -76,7 +77,8 @@ impl History {
                 Ok(at) => at,
                 Err(at) => {
                     // Few endpoints ever reach another phase than in their first probe.
-                    self.phases.reserve_exact(outcome.findings.phases.len());
+                    let missing = outcome.findings.phases.len().saturating_sub(self.phases.len());
+                    self.phases.reserve_exact(missing);
                     self.phases.insert(at, (*phase, Histogram::default()));
                     at
                 }
@@ -196,6 +198,7 @@ pub struct Store {
     domains: ArcSwap<Vec<Arc<DomainFacts>>>,
     in_flight: AtomicUsize,
     own: Mutex<Exporter>,
+    alike: Alike,
 }
 
 impl Store {
@@ -227,7 +230,8 @@ impl Store {
     }
 
     /// Remembers an outcome, and gives it back to be shown; one of an endpoint that is no longer wanted is not kept.
-    pub fn record(&self, outcome: Outcome) -> Arc<Outcome> {
+    pub fn record(&self, mut outcome: Outcome) -> Arc<Outcome> {
+        self.alike.share(&mut outcome);
         let outcome = Arc::new(outcome);
         if let Some(slot) = self.slots.load().by_id.get(&outcome.endpoint.id()) {
             slot.rcu(|history| {

@@ -96,7 +96,7 @@ async fn what_was_learned_before_tls_is_kept_and_not_judged() {
     let module = "{security: starttls, expect: {certificate: any, auth: [PLAIN]}}";
     let outcome = probe(server.address(), module).await;
     assert_eq!(verdict(&outcome), "ok");
-    let auth = |offered: &Option<mail_endpoint_exporter::mail::smtp::capabilities::Capabilities>| {
+    let auth = |offered: &Option<Arc<mail_endpoint_exporter::mail::smtp::capabilities::Capabilities>>| {
         offered.as_ref().unwrap().auth.iter().map(Printable::to_string).collect::<Vec<_>>()
     };
     assert_eq!(auth(&outcome.findings.smtp.clear), ["LOGIN"]);

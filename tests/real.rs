@@ -59,8 +59,8 @@ async fn every_server_succeeds_and_its_facts_are_those_that_openssl_and_swaks_se
         let address = rig.address(key);
         let outcome = probe(address, &rig.module(security, "")).await;
         assert_eq!(verdict(&outcome), "ok", "{key}: {:?}", outcome.failure);
-        assert_eq!(auth(outcome.findings.smtp.clear.as_ref()), *clear, "{key} in clear");
-        assert_eq!(auth(outcome.findings.smtp.tls.as_ref()), *tls, "{key} inside TLS");
+        assert_eq!(auth(outcome.findings.smtp.clear.as_deref()), *clear, "{key} in clear");
+        assert_eq!(auth(outcome.findings.smtp.tls.as_deref()), *tls, "{key} inside TLS");
         if *security != "plain" {
             compare_certificate(key, address, security, &outcome);
         }

@@ -76,7 +76,7 @@ fn check(script: &Script, facts: &Facts) {
             assert_eq!(found(offered), *wanted, "{}: {key}", script.name);
         }
     };
-    for (stage, offered) in [("before", facts.clear.as_ref()), ("after", facts.tls.as_ref())] {
+    for (stage, offered) in [("before", facts.clear.as_deref()), ("after", facts.tls.as_deref())] {
         compare(&format!("starttls_{stage}"), offered, |offered| offered.starttls.into());
         compare(&format!("auth_{stage}"), offered, |offered| offered.auth.iter().map(Printable::as_str).collect());
         compare(&format!("size_{stage}"), offered, |offered| offered.size_limit.into());

@@ -102,7 +102,7 @@ mod tests {
         findings.duration = Duration::from_millis(1250);
         findings.phases = vec![(Phase::Resolve, Duration::from_micros(1500))];
         findings.address = Some("2001:db8::1".parse().unwrap());
-        findings.tls = Some(TlsFacts { version: TlsVersion::Tls12, cipher: "X".into(), group: None });
+        findings.tls = Some(TlsFacts { version: TlsVersion::Tls12, cipher: "X".into(), group: None }.into());
         findings.certificate = Some(CertificateFacts { chain: chain.clone(), invalid: Vec::new() });
         let module = Config::built_in().modules.get("submission").unwrap().clone();
         let endpoint = adhoc::endpoint(&ServerName::parse("mx.example.org").unwrap(), 587, module);

@@ -319,8 +319,8 @@ fn phases(outcome: &Outcome) -> Vec<Phase> {
 fn smtp(outcome: &Outcome) -> Smtp {
     let facts = &outcome.findings.smtp;
     let stages = |names: fn(&Capabilities) -> Vec<String>| Stages {
-        clear: facts.clear.as_ref().map(names),
-        tls: facts.tls.as_ref().map(names),
+        clear: facts.clear.as_deref().map(names),
+        tls: facts.tls.as_deref().map(names),
     };
     Smtp {
         banner: facts.greeting.as_ref().map(banner),

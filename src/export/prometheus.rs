@@ -179,8 +179,8 @@ impl View {
     /// What was offered, by stage.
     fn stages(&self) -> impl Iterator<Item = (&'static str, &Capabilities)> {
         let smtp = self.findings().map(|findings| &findings.smtp);
-        let clear = smtp.and_then(|smtp| smtp.clear.as_ref()).map(|offered| ("clear", offered));
-        let tls = smtp.and_then(|smtp| smtp.tls.as_ref()).map(|offered| ("tls", offered));
+        let clear = smtp.and_then(|smtp| smtp.clear.as_deref()).map(|offered| ("clear", offered));
+        let tls = smtp.and_then(|smtp| smtp.tls.as_deref()).map(|offered| ("tls", offered));
         clear.into_iter().chain(tls)
     }
 
@@ -305,7 +305,7 @@ const ENDPOINT_FAMILIES: &[Family<View>] = families! {
         };
     "mail_expectation_met" Gauge "Whether each expectation that could be judged was met by the last probe.":
         |view, out| {
-            let judgements = view.outcome().map(|outcome| outcome.judgements.as_slice()).unwrap_or_default();
+            let judgements = view.outcome().map(|outcome| &*outcome.judgements).unwrap_or_default();
             judgements.iter().try_for_each(|j| out.flag(&[("expectation", j.expectation)], j.failure.is_none()))
         };
     "mail_port_state" Gauge "The verdict on the port, from the last outcomes of all endpoints; one state is 1.":

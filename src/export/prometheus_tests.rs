@@ -61,10 +61,11 @@ fn findings(number: u32) -> Findings {
     findings.phases = Phase::ALL.iter().map(|phase| (*phase, Duration::from_nanos(u64::from(number).pow(3)))).collect();
     let lines = ["mx", "SIZE 1000000", "AUTH PLAIN X-ODD", "STARTTLS", "X-OWN"].map(|line| line.as_bytes().to_vec());
     let reply = Reply { code: 250, lines: lines.into() };
-    findings.smtp.clear = Some(Capabilities::from_ehlo(&reply));
-    findings.smtp.tls = Some(Capabilities::from_ehlo(&reply));
+    findings.smtp.clear = Some(Capabilities::from_ehlo(&reply).into());
+    findings.smtp.tls = Some(Capabilities::from_ehlo(&reply).into());
     findings.smtp.codes = vec![(Step::Greeting, 220), (Step::Quit, 221)];
-    findings.tls = Some(TlsFacts { version: TlsVersion::Tls13, cipher: "TLS_AES_256_GCM_SHA384".into(), group: None });
+    let tls = TlsFacts { version: TlsVersion::Tls13, cipher: "TLS_AES_256_GCM_SHA384".into(), group: None };
+    findings.tls = Some(tls.into());
     let der = include_bytes!("../../tests/data/certificates/rsa-1024.der").to_vec();
     let invalid = vec![Finding { reason: Invalid::SelfSigned, detail: String::new() }];
     findings.certificate = Some(CertificateFacts { chain: Arc::new(Chain::new(&[der.into()])), invalid });

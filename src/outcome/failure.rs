@@ -204,7 +204,7 @@ impl From<NameFaultKind> for Reason {
 }
 
 /// Where and why a probe failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
     /// The phase it failed in.
     pub phase: Phase,

@@ -6,6 +6,7 @@
 //! Facts come first, as [`Findings`]; [`verdict`] alone turns them into success or failure. There is no
 //! I/O, no clock and no format here.
 
+pub mod alike;
 pub mod domain;
 pub mod failure;
 pub mod on_disk;
@@ -42,7 +43,7 @@ pub struct Outcome {
     /// Why it is no success; `None` means that it is one.
     pub failure: Option<Failure>,
     /// What was expected, as far as it could be judged.
-    pub judgements: Vec<Judgement>,
+    pub judgements: Arc<[Judgement]>,
     /// How many probes in a row the server has turned away by now, this one included; the scheduler counts them.
     pub turned_away: u32,
 }
@@ -81,7 +82,7 @@ pub struct Findings {
     pub smtp: SmtpFacts,
     /// What the handshake agreed on, or what an old server would agree on with an old client; `None` when
     /// neither is known.
-    pub tls: Option<TlsFacts>,
+    pub tls: Option<Arc<TlsFacts>>,
     /// The certificate; `None` when none was seen.
     pub certificate: Option<CertificateFacts>,
     /// What became of an old hello; `None` when none was sent, or the answer tells nothing.
@@ -138,7 +139,7 @@ impl Findings {
 }
 
 /// What a handshake agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsFacts {
     /// The version.
     pub version: TlsVersion,
@@ -152,7 +153,7 @@ pub struct TlsFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OldTls {
     /// It would agree on this.
-    Accepted(TlsFacts),
+    Accepted(Arc<TlsFacts>),
     /// It ends the handshake: by this alert, or without a word.
     Refused(Option<u8>),
 }

@@ -49,10 +49,10 @@ pub struct Transcript {
 /// A line in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
-    /// In nanoseconds.
-    at: u64,
-    /// It begins where the one before ends.
-    end: u32,
+    /// In microseconds; a probe lasts ten minutes at most.
+    at: u32,
+    /// In octets. A line has 256 characters at most.
+    length: u16,
     from: Speaker,
 }
 
@@ -108,10 +108,10 @@ impl Transcript {
 
     fn push(&mut self, at: Duration, from: Speaker, text: &[u8]) {
         if self.lines.len() < MAX_LINES {
-            self.text.push_str(Printable::from_bytes(text).as_str());
-            // 400 lines of 256 characters are far below both limits, and so is the longest probe.
-            let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
-            self.lines.push(Mark { at: at.as_nanos().try_into().unwrap_or(u64::MAX), end, from });
+            let text = Printable::from_bytes(text);
+            self.text.push_str(text.as_str());
+            let length = text.as_str().len().try_into().unwrap_or(u16::MAX);
+            self.lines.push(Mark { at: at.as_micros().try_into().unwrap_or(u32::MAX), length, from });
         }
     }
 
@@ -127,10 +127,10 @@ impl Transcript {
     pub fn lines(&self) -> impl ExactSizeIterator<Item = Line<'_>> {
         let mut start = 0;
         self.lines.iter().map(move |mark| {
-            let end = mark.end as usize;
+            let end = usize::from(mark.length).saturating_add(start);
             let text = self.text.get(start..end).unwrap_or_default();
             start = end;
-            Line { at: Duration::from_nanos(mark.at), from: mark.from, text }
+            Line { at: Duration::from_micros(mark.at.into()), from: mark.from, text }
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::mail::smtp::capabilities::Capabilities;
 use crate::phase::Phase;
 
 /// An expectation that could be judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Judgement {
     /// Its name in the configuration.
     pub expectation: &'static str,
@@ -35,7 +35,7 @@ pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
     let clear = [trials::starttls_required(module, &findings)];
     let inside = [tls_min, old_tls, certificate, auth].iter().map(|judge| judge(expect, &findings));
     let tried = [trials::login(module, &findings), trials::mail(module, &findings)];
-    let judgements: Vec<Judgement> = seen.chain(clear).chain(inside).chain(tried).flatten().collect();
+    let judgements: Arc<[Judgement]> = seen.chain(clear).chain(inside).chain(tried).flatten().collect();
     let unmet = || judgements.iter().find_map(|judgement| judgement.failure.clone());
     let failure = findings.breakdown.clone().or_else(unmet);
     Outcome { endpoint, findings, failure, judgements, turned_away: 0 }

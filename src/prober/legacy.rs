@@ -12,6 +12,7 @@
 //! is in no phase.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -186,8 +187,9 @@ fn event(run: &mut Run, answer: &str) {
     run.findings.transcript.add(run.elapsed(), Speaker::Event, &text);
 }
 
-fn facts(seen: &Seen) -> TlsFacts {
-    TlsFacts { version: version(seen.version), cipher: seen.suite.into(), group: seen.group.map(Into::into) }
+fn facts(seen: &Seen) -> Arc<TlsFacts> {
+    let group = seen.group.map(Into::into);
+    Arc::new(TlsFacts { version: version(seen.version), cipher: seen.suite.into(), group })
 }
 
 fn version(seen: Version) -> TlsVersion {

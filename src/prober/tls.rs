@@ -112,7 +112,7 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
             format!("TLS: {} {} {}", facts.version.as_str(), facts.cipher, facts.group.as_deref().unwrap_or(""));
         run.findings.transcript.add(run.elapsed(), Speaker::Event, &event);
     }
-    run.findings.tls = facts;
+    run.findings.tls = facts.map(Arc::new);
     let stream = Stream::Tls(Box::new(tls));
     stream.acknowledge_at_once();
     Ok(stream)

@@ -121,7 +121,9 @@ async fn run(shared: Shared, current: Arc<ArcSwap<Endpoint>>, stop: Cancellation
             () = stop.cancelled() => return,
         }
         let endpoint = current.load_full();
-        let missed = match turn(&shared, &endpoint, &plan, start + tick, last.as_ref(), &stop).await {
+        // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
+        let turn = Box::pin(turn(&shared, &endpoint, &plan, start + tick, last.as_ref(), &stop));
+        let missed = match turn.await {
             Turn::Probed(outcome) => {
                 last = Some(outcome);
                 Skip::Running
@@ -178,7 +180,7 @@ async fn turn(
                 .filter(|last| pace::is_light(endpoint, last, wall_clock()))
                 .cloned(),
         };
-        // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
+        // A task of its own: a fault of ours in it ends the probe, and not the endpoint.
         let probe = tokio::spawn(probe(shared.clone(), attempt, stop.clone()));
         let Some(outcome) = finish(endpoint, probe).await else { return Turn::Stopped };
         drop(place);

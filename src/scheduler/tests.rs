@@ -39,6 +39,13 @@ async fn a_probe_that_breaks_down_is_internal_and_the_next_one_runs() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_waits_costs_little_more_than_its_timer() {
+    let waiting = run(shared(), Arc::new(ArcSwap::new(endpoint(25))), CancellationToken::new());
+    let size = size_of_val(&waiting);
+    assert!(size <= 512, "{size} octets, which every endpoint holds all the time");
+}
+
+#[tokio::test]
 async fn a_tick_that_waits_too_long_for_a_place_is_skipped() {
     let (shared, endpoint) = (shared(), endpoint(25));
     let _taken = shared.places.load_full().acquire_owned().await.unwrap();

@@ -173,7 +173,7 @@ fn expectations(html: &mut Html, outcome: &Outcome) {
         return;
     }
     table(html, "Expectations", &["", "Expectation", "Found"], |html| {
-        for judgement in &outcome.judgements {
+        for judgement in outcome.judgements.iter() {
             html.element("tr", &[], |html| {
                 let (class, mark) =
                     if judgement.failure.is_none() { ("mark good", "✓ met") } else { ("mark bad", "✗ unmet") };

@@ -92,8 +92,11 @@ pub(super) trait Sink {
     fn finish(&mut self);
 }
 
-/// The size from which a piece leaves.
+/// The size of a piece. Allocators have a class of this size, so that none of it is wasted.
 const PIECE: usize = 64 * 1024;
+
+/// Room for a sample that begins in one piece and ends in the next.
+const SAMPLE: usize = 8 * 1024;
 
 /// Takes what is written, and gives it on in pieces.
 pub(super) struct Pieces<'a> {
@@ -103,23 +106,25 @@ pub(super) struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     fn new(take: &'a mut dyn FnMut(Vec<u8>)) -> Self {
-        Self { buffer: Vec::with_capacity(PIECE), take }
+        Self { buffer: Vec::with_capacity(PIECE.saturating_add(SAMPLE)), take }
     }
 
-    /// A sample is whole: a good place to cut.
+    /// Gives whole pieces on.
     fn cut(&mut self) {
-        // The last sample must not make the buffer grow to twice its size.
-        self.make_room(4096);
+        cut(&mut self.buffer, &mut self.take);
     }
 
-    /// So much more is to come at once.
-    fn make_room(&mut self, more: usize) {
-        if self.buffer.len().saturating_add(more) > PIECE {
-            (self.take)(std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE)));
-        }
-    }
-
+    /// Gives on what there is.
     fn finish(&mut self) {
-        (self.take)(std::mem::take(&mut self.buffer));
+        (self.take)(self.buffer.clone());
+        self.buffer.clear();
+    }
+}
+
+/// Cuts whole pieces off the front of a buffer, which is small and stays where it is.
+fn cut(buffer: &mut Vec<u8>, mut take: impl FnMut(Vec<u8>)) {
+    while let Some((piece, _)) = buffer.split_at_checked(PIECE) {
+        take(piece.to_vec());
+        buffer.drain(..PIECE);
     }
 }

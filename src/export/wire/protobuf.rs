@@ -15,9 +15,9 @@ pub(in crate::export) struct Messages<'a> {
     pieces: Pieces<'a>,
     /// `None` before the first.
     family: Option<Head>,
-    /// The metrics of the family so far, in pieces.
+    /// The metrics of the family so far, in whole pieces.
     metrics: Vec<Vec<u8>>,
-    /// The one piece that still grows.
+    /// What follows them, less than a piece.
     growing: Vec<u8>,
     /// Where a metric is put together.
     metric: Vec<u8>,
@@ -44,16 +44,12 @@ impl<'a> Messages<'a> {
         bytes(&mut self.metric, field, &self.value);
         // MetricFamily.metric
         bytes(&mut self.growing, 4, &self.metric);
-        if self.growing.len() > super::PIECE.saturating_sub(4096) {
-            let whole = std::mem::replace(&mut self.growing, Vec::with_capacity(super::PIECE));
-            self.metrics.push(whole);
-        }
+        super::cut(&mut self.growing, |piece| self.metrics.push(piece));
     }
 
     /// Writes the family that was begun, now that its length is known.
     fn end(&mut self) {
         let Some(family) = self.family.take() else { return };
-        self.metrics.push(std::mem::take(&mut self.growing));
         let (mut head, mut tail) = (Vec::new(), Vec::new());
         text(&mut head, 1, family.name);
         text(&mut head, 2, family.help);
@@ -64,20 +60,16 @@ impl<'a> Messages<'a> {
         };
         number(&mut head, 3, kind);
         text(&mut tail, 5, family.unit().unwrap_or_default());
-        let parts = || std::iter::once(&head).chain(&self.metrics).chain([&tail]);
+        let parts = || std::iter::once(&head).chain(&self.metrics).chain([&self.growing, &tail]);
         let length = parts().map(Vec::len).fold(0, usize::saturating_add);
         varint(&mut self.pieces.buffer, length as u64);
         self.pieces.buffer.extend_from_slice(&head);
-        for piece in self.metrics.drain(..) {
-            // Large ones are given on as they are.
-            if piece.len() > super::PIECE / 2 {
-                (self.pieces.take)(std::mem::take(&mut self.pieces.buffer));
-                (self.pieces.take)(piece);
-            } else {
-                self.pieces.make_room(piece.len());
-                self.pieces.buffer.extend_from_slice(&piece);
-            }
+        if !self.metrics.is_empty() {
+            // Whole pieces are given on as they are.
+            self.pieces.finish();
+            self.metrics.drain(..).for_each(|piece| (self.pieces.take)(piece));
         }
+        self.pieces.buffer.append(&mut self.growing);
         self.pieces.buffer.extend_from_slice(&tail);
         self.pieces.cut();
     }

@@ -7,7 +7,7 @@ use crate::mail::Printable;
 const MAX_MECHANISMS: usize = 32;
 
 /// One EHLO line: a keyword in upper case and its parameters as sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Capability {
     /// Upper case; keywords are case-insensitive (RFC 5321 §2.4).
     pub keyword: Printable,
@@ -16,7 +16,7 @@ pub struct Capability {
 }
 
 /// All that one EHLO reply offers. A HELO reply offers nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities {
     /// False when the server knew only HELO.
     pub esmtp: bool,

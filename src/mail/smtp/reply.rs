@@ -86,7 +86,12 @@ impl ReplyReader {
             return Err(ReplyFault::TooLarge);
         }
         self.lines.push(text.to_vec());
-        Ok(last.then(|| Reply { code, lines: std::mem::take(self).lines }))
+        Ok(last.then(|| {
+            let mut lines = std::mem::take(self).lines;
+            // Most have one line, and are kept for long.
+            lines.shrink_to_fit();
+            Reply { code, lines }
+        }))
     }
 
     /// Whether a reply has begun and not ended.

@@ -82,9 +82,9 @@ pub struct Facts {
     /// The greeting; `None` until it was complete.
     pub greeting: Option<Reply>,
     /// What was offered in clear; `None` until EHLO was answered, and where TLS came first.
-    pub clear: Option<Capabilities>,
+    pub clear: Option<Arc<Capabilities>>,
     /// What was offered inside TLS; `None` until EHLO was answered there.
-    pub tls: Option<Capabilities>,
+    pub tls: Option<Arc<Capabilities>>,
     /// The last reply's code of each step that had one.
     pub codes: Vec<(Step, u16)>,
     /// What came of logging in; `None` when it was not asked for, not reached, or broke off.
@@ -353,8 +353,8 @@ impl Session {
     fn learned(&mut self, stage: Stage, capabilities: Capabilities) -> Action {
         let (starttls, masked) = (capabilities.starttls, capabilities.starttls_masked);
         match stage {
-            Stage::Clear => self.facts.clear = Some(capabilities),
-            Stage::AfterStartTls | Stage::ImplicitTls => self.facts.tls = Some(capabilities),
+            Stage::Clear => self.facts.clear = Some(capabilities.into()),
+            Stage::AfterStartTls | Stage::ImplicitTls => self.facts.tls = Some(capabilities.into()),
         }
         // RFC 3207 §4.2 forbids STARTTLS inside TLS: offered there, it is noted and never used.
         if stage == Stage::Clear && !self.leaving_early {

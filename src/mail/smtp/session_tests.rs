@@ -79,7 +79,7 @@ fn helo_only_where_ehlo_is_refused_for_good() {
     let old = ["220 hi\r\n", "500 what?\r\n", "250-mx\r\n250-SIZE 1\r\n250 OK\r\n", BYE];
     let (sent, failure, facts) = talk(TlsUse::IfOffered, &old, 3);
     assert_eq!(sent, ["EHLO probe.example.org", "HELO probe.example.org", "QUIT"]);
-    assert_eq!((failure, facts.clear), (None, Some(Capabilities::default())));
+    assert_eq!((failure, facts.clear), (None, Some(Capabilities::default().into())));
     assert!(matches!(fault(TlsUse::Never, &["220 hi\r\n", "450 busy\r\n", BYE]), (Step::Ehlo, Fault::Transient(_))));
     // The server hung up on HELO: what it said to EHLO is the news.
     let dropped = fault(TlsUse::Never, &["220 hi\r\n", "554 5.5.0 sync\r\n"]);

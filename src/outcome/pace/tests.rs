@@ -117,7 +117,8 @@ fn what_is_known_of_tls_goes_when_the_offer_goes() {
     full.tls_at = Some(SystemTime::UNIX_EPOCH);
     for (starttls, carried) in [(true, true), (false, false)] {
         let mut light = outcome(Pace::default(), None).findings;
-        light.smtp.clear = Some(crate::mail::smtp::capabilities::Capabilities { starttls, ..Default::default() });
+        light.smtp.clear =
+            Some(crate::mail::smtp::capabilities::Capabilities { starttls, ..Default::default() }.into());
         light.carry_tls(&full);
         assert!(light.light);
         assert_eq!((light.certificate.is_some(), light.tls_at.is_some()), (carried, carried));

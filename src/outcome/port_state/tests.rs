@@ -147,7 +147,7 @@ fn outcome(host: &str, port: u16, failure: Option<(Phase, Reason)>) -> Outcome {
     findings.phases = passed.chain([last]).map(|phase| (phase, Duration::ZERO)).collect();
     let failure = failure.map(|(phase, reason)| Failure::new(phase, reason, "as the test wants it"));
     findings.breakdown = failure.clone();
-    Outcome { endpoint: Arc::new(endpoint(host, port)), findings, failure, judgements: Vec::new(), turned_away: 0 }
+    Outcome { endpoint: Arc::new(endpoint(host, port)), findings, failure, judgements: Arc::default(), turned_away: 0 }
 }
 
 /// Reading the system's CAs takes long: once is enough.

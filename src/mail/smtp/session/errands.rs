@@ -51,7 +51,7 @@ impl Session {
     pub(super) fn log_in(&mut self, after: Step) -> Action {
         let Some(login) = self.tasks.login.clone() else { return self.ask(after) };
         let nothing = Capabilities::default();
-        let offered = self.facts.tls.as_ref().or(self.facts.clear.as_ref()).unwrap_or(&nothing);
+        let offered = self.facts.tls.as_deref().or(self.facts.clear.as_deref()).unwrap_or(&nothing);
         match Attempt::start(&login, self.channel, offered) {
             Ok((attempt, command)) => self.send(after, State::Auth(Box::new(attempt)), command),
             Err(fact) => {
