@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench compare                  # everything, some ten minutes
-//! cargo bench --bench compare -- cpu           # one part: cpu, truth, scale, memory, start or scrape
+//! cargo bench --bench compare -- cpu           # one part: cpu, truth, scale, memory, start, scrape or growth
 //! cargo bench --bench compare -- cpu --rounds 3 --seconds 10
 //! ```
 //!
@@ -16,7 +16,8 @@
 //! | `blackbox.rs` | blackbox_exporter, and what a Prometheus would ask of it |
 //! | `exporter.rs` | our own program, and its `/metrics` |
 //! | `process.rs` | what a process used |
-//! | `cpu.rs`, `truth.rs`, `scale.rs`, `memory.rs`, `start.rs`, `scrape.rs` | the parts |
+//! | `goal.rs` | whether what was aimed at is met |
+//! | `cpu.rs`, `truth.rs`, `scale.rs`, `memory.rs`, `start.rs`, `scrape.rs`, `growth.rs` | the parts |
 //!
 //! With `EXPORTER=/path/to/another/build` that one is measured, for a before and an after.
 
@@ -36,6 +37,8 @@ mod bare;
 mod blackbox;
 mod cpu;
 mod exporter;
+mod goal;
+mod growth;
 mod memory;
 mod process;
 mod scale;
@@ -56,13 +59,14 @@ struct Extent {
 
 type Part = (&'static str, fn(&Extent));
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("cpu", cpu::run),
     ("truth", truth::run),
     ("scale", scale::run),
     ("memory", memory::run),
     ("start", start::run),
     ("scrape", scrape::run),
+    ("growth", growth::run),
 ];
 
 fn main() {

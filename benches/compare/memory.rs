@@ -5,39 +5,62 @@ use std::time::Duration;
 
 use crate::Extent;
 use crate::exporter::{Exporter, Setup};
+use crate::goal::goal;
 use crate::stub::Stub;
+
+/// The allocator gives back what has been free for a second.
+const SETTLED: Duration = Duration::from_secs(3);
+
+const CONFIGURED: &str = "configured";
+const PROBED: &str = "probed, all facts";
+const FETCHED: &str = "and its metrics fetched";
 
 pub(crate) fn run(extent: &Extent) {
     let stub = Stub::start();
     println!("| endpoints | state | memory | of it an endpoint |\n| ---: | --- | ---: | ---: |");
-    let empty = {
-        let exporter = Exporter::start(&stub, &Setup::new(1, Duration::from_secs(3600)));
-        exporter.healthy();
-        exporter.process.size("VmRSS")
-    };
-    println!("| 1 | configured | {:.1} MB | |", empty as f64 / 1e6);
-    let show = |endpoints: usize, state: &str, exporter: &Exporter| {
-        let size = exporter.process.size("VmRSS");
-        let each = size.saturating_sub(empty) as f64 / endpoints as f64 / 1024.0;
-        println!("| {endpoints} | {state} | {:.1} MB | {each:.2} KiB |", size as f64 / 1e6);
-    };
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // What one endpoint takes is the program's own.
+    let empty = sizes(&stub, 1, true);
+    let mut each = Vec::new();
+    let mut largest = 0;
     for endpoints in [1_000, 10_000, 100_000] {
-        let ca = stub.ca.to_str().unwrap();
-        let hours = Duration::from_secs(24 * 3600);
-        let exporter = Exporter::start_at(nobody, ca, &Setup::new(endpoints, hours));
-        exporter.healthy();
-        std::thread::sleep(Duration::from_millis(500));
-        show(endpoints, "configured", &exporter);
-        drop(exporter);
-        if endpoints < 100_000 || extent.full {
-            // A round that one core can do.
-            let interval = Duration::from_secs(if endpoints > 10_000 { 600 } else { 60 });
-            let exporter = Exporter::start(&stub, &Setup::new(endpoints, interval));
-            exporter.ready();
-            show(endpoints, "probed once, all facts", &exporter);
-            drop(exporter.metrics());
-            show(endpoints, "and its metrics fetched", &exporter);
+        for (state, size) in sizes(&stub, endpoints, endpoints < 100_000 || extent.full) {
+            let (_, empty) = empty.iter().find(|(same, _)| *same == state).unwrap();
+            let one = size.saturating_sub(*empty) as f64 / (endpoints - 1) as f64 / 1024.0;
+            println!("| {endpoints} | {state} | {:.1} MB | {one:.2} KiB |", size as f64 / 1e6);
+            if state == PROBED {
+                each.push((endpoints, one));
+            }
+            if state == CONFIGURED {
+                largest = size;
+            }
         }
     }
+    println!();
+    for (endpoints, one) in each {
+        goal(&format!("an endpoint with all facts, of {endpoints}"), one, 5.0, "KiB");
+    }
+    goal("100000 endpoints configured", largest as f64 / 1e6, 600.0, "MB");
+}
+
+fn sizes(stub: &Stub, endpoints: usize, probed: bool) -> Vec<(&'static str, u64)> {
+    let settled = |exporter: &Exporter| {
+        std::thread::sleep(SETTLED);
+        exporter.process.size("VmRSS")
+    };
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let hours = Duration::from_secs(24 * 3600);
+    let exporter = Exporter::start_at(nobody, stub.ca.to_str().unwrap(), &Setup::new(endpoints, hours));
+    exporter.healthy();
+    let mut sizes = vec![(CONFIGURED, settled(&exporter))];
+    drop(exporter);
+    if probed {
+        // A round that one core can do.
+        let interval = Duration::from_secs(if endpoints > 10_000 { 300 } else { 60 });
+        let exporter = Exporter::start(stub, &Setup::new(endpoints, interval));
+        exporter.ready();
+        sizes.push((PROBED, settled(&exporter)));
+        drop(exporter.metrics());
+        sizes.push((FETCHED, settled(&exporter)));
+    }
+    sizes
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::Extent;
 use crate::exporter::{Exporter, Setup};
+use crate::goal::goal;
 use crate::stub::Stub;
 
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -12,6 +13,7 @@ pub(crate) fn run(extent: &Extent) {
     println!("Each endpoint every 30 s, the exporter on one core.\n");
     println!("| endpoints | probes/s | core used | late: median | 99 % | skipped | memory |");
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let mut found = Vec::new();
     let counts: &[usize] = if extent.full { &[100, 1_000, 10_000] } else { &[10_000] };
     for endpoints in counts {
         let mut stub = Stub::start();
@@ -31,5 +33,10 @@ pub(crate) fn run(extent: &Extent) {
             metrics.sum("mail_exporter_probes_skipped_total", ""),
             exporter.process.size("VmRSS") as f64 / 1e6,
         );
+        found.push((endpoints, late(0.99)));
+    }
+    println!();
+    for (endpoints, late) in found {
+        goal(&format!("lateness of {endpoints} endpoints, 99 %"), late, 20.0, "ms");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::exporter::{Exporter, Setup};
+use crate::goal::goal;
 use crate::stub::Stub;
 use crate::{Extent, quantile};
 
@@ -13,6 +14,7 @@ pub(crate) fn run(extent: &Extent) {
     println!("{ENDPOINTS} endpoints with all facts, the exporter on one core and between its probes.\n");
     println!("| histograms | format | body | series | time | CPU | a plain write | CPU ÷ plain | memory above |");
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let mut goals = Vec::new();
     for histograms in ["both", "native", "none"] {
         let stub = Stub::start();
         // Long enough for the pages to be fetched before the second round begins.
@@ -30,12 +32,41 @@ pub(crate) fn run(extent: &Extent) {
         let series = page.lines().filter(|line| !line.starts_with('#')).count();
         let plain = plain(&page, extent.rounds);
         for (name, headers) in &formats {
-            row(&exporter, (histograms, name, headers), series, plain, extent.rounds);
+            let found = row(&exporter, (histograms, name, headers), series, plain, extent.rounds);
+            goals.push((histograms, *name, found));
+        }
+    }
+    println!();
+    for (histograms, name, found) in goals {
+        let what = |what: &str| format!("{what}, {name}, histograms {histograms}");
+        if name == "OpenMetrics" {
+            goal(&what("CPU a million series"), found.a_million, 667.0, "ms");
+            goal(&what("CPU beside a plain write"), found.ratio, 1.5, "x");
+        }
+        // A compressed body is smaller than what it is made of.
+        if !name.ends_with("gzip") {
+            goal(&what("memory above, of the body"), found.above, 1.0, "x");
         }
     }
 }
 
-fn row(exporter: &Exporter, (histograms, name, headers): (&str, &str, &str), series: usize, plain: f64, rounds: usize) {
+/// How a page did.
+struct Found {
+    /// CPU time a million series, in milliseconds.
+    a_million: f64,
+    /// CPU time beside that of a plain write.
+    ratio: f64,
+    /// Memory above, as a share of the body.
+    above: f64,
+}
+
+fn row(
+    exporter: &Exporter,
+    (histograms, name, headers): (&str, &str, &str),
+    series: usize,
+    plain: f64,
+    rounds: usize,
+) -> Found {
     let (mut times, mut costs, mut above, mut size) = (Vec::new(), Vec::new(), 0, 0);
     let turns = rounds.max(3) * 2;
     for _ in 0..rounds.max(3) {
@@ -59,6 +90,7 @@ fn row(exporter: &Exporter, (histograms, name, headers): (&str, &str, &str), ser
         cost / plain,
         above as f64 / 1e6,
     );
+    Found { a_million: cost * 1e3 / (series as f64 / 1e6), ratio: cost / plain, above: above as f64 / size as f64 }
 }
 
 /// The same lines once more, out of their parts: name, labels one by one, value.
