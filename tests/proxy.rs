@@ -252,8 +252,8 @@ fn a_configuration_that_is_wrong_says_so_without_the_password() {
     for (proxy, why) in [
         (with(""), "1 to 255 octets"),
         (with(&"Hunter2".repeat(50)), "1 to 255 octets"),
-        (with(&"Hunter2".repeat(5000)), "longer than 16 KiB"),
-        (folder, "is no file"),
+        (with(&"Hunter2".repeat(5000)), "larger than 16 KiB"),
+        (folder, "is no regular file"),
         ("proxy: 'http://me@p:1', proxy_password_file: /no/such/file".into(), "/no/such/file cannot be read"),
         ("proxy: 'http://me@p:1', proxy_password_env: Hunter2".into(), "no name of a variable"),
         ("proxy: 'http://me@p:1', proxy_password_env: NO_SUCH_VARIABLE_HERE".into(), "no variable NO_SUCH_VARIABLE"),

@@ -2,17 +2,17 @@
 //! file changes, never while probing.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::bounded;
 use super::file::Node;
 use super::reader::{At, Source};
 use super::values::text;
 use crate::cert::on_file::CertificateFile;
 
 /// The longest file read: some hundred certificates.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: usize = 1024 * 1024;
 
 /// The files read so far: many targets may name the same one.
 #[derive(Default)]
@@ -35,16 +35,7 @@ impl CertificateFiles {
 }
 
 fn load(path: &Path) -> Result<CertificateFile, String> {
-    let unreadable = |error| format!("cannot be read: {error}");
-    // Opening a pipe would wait for somebody to write into it.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is no file: name the PEM file that the mail server loads".into());
-    }
-    let mut pem = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut pem).map_err(unreadable)?;
-    if pem.len() as u64 > MAX_FILE {
-        return Err("is larger than 1 MiB: name the PEM file that the mail server loads".into());
-    }
+    let pem = bounded::regular(path, MAX_FILE)
+        .map_err(|why| format!("{why}: name the PEM file that the mail server loads"))?;
     CertificateFile::from_pem(path, &pem).map_err(|why| format!("cannot be used: {why}"))
 }

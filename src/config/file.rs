@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// The longest file read.
-pub(super) const MAX_FILE: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_FILE: usize = 16 * 1024 * 1024;
 
 /// A value in a file.
 #[derive(Clone, Debug, PartialEq)]

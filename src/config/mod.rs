@@ -2,6 +2,7 @@
 //!
 //! - [`adhoc`]: endpoints that no file names.
 //! - [`mod@file`]: YAML, and the place of each value in it.
+//! - [`bounded`]: reads the files that are named, up to a size.
 //! - [`reader`]: takes a tree apart and collects the problems.
 //! - [`values`]: single values.
 //! - [`modules`] and [`targets`]: what is probed, and how; [`trials`]: what is tried beyond looking; [`mod@domain`]: which
@@ -15,6 +16,7 @@
 //! - [`web`]: another file, of who may come in to our HTTP server.
 
 pub mod adhoc;
+mod bounded;
 mod certificate_file;
 mod domain;
 mod file;

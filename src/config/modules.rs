@@ -10,8 +10,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::bounded;
 use super::certificate_file::CertificateFiles;
-use super::file::Node;
+use super::file::{MAX_FILE, Node};
 use super::proxy::proxy;
 use super::reader::{At, Entries, Source, list};
 use super::trials;
@@ -212,18 +213,15 @@ fn ca_file(source: &mut Source, entries: &mut Entries<'_>) -> Option<Arc<Roots>>
         .ok()
 }
 
-/// The content of a file named in the configuration.
+/// The content of a file of certificates or keys.
 fn file(source: &mut Source, node: &Node, at: &At) -> Option<(PathBuf, Vec<u8>)> {
     let name = file_name(node).map_err(|why| source.problem(at, why)).ok()?;
     let path = source.relative(&name);
     source.used.push(path.clone());
-    match std::fs::read(&path) {
-        Ok(content) => Some((path, content)),
-        Err(error) => {
-            source.problem(at, format!("{} cannot be read: {error}", path.display()));
-            None
-        }
-    }
+    let content = bounded::regular(&path, MAX_FILE)
+        .map_err(|why| source.problem(at, format!("{} {why}", path.display())))
+        .ok()?;
+    Some((path, content))
 }
 
 fn client_certificate(source: &mut Source, node: &Node, at: At) -> Option<Arc<CertifiedKey>> {

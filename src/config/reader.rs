@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::bounded;
 use super::file::{self, Node, Place, Step};
 
 /// One thing that is wrong, and what to write instead.
@@ -73,13 +74,10 @@ impl Source {
     }
 }
 
-/// Reads a small file; the error says why it cannot be used.
+/// Reads a text; the error says why it cannot be used.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    let metadata = std::fs::metadata(path).map_err(|error| format!("the file cannot be read: {error}"))?;
-    if metadata.len() > file::MAX_FILE {
-        return Err(format!("the file is larger than {} MiB", file::MAX_FILE / 1024 / 1024));
-    }
-    std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"))
+    let bytes = bounded::any(path, file::MAX_FILE).map_err(|why| format!("the file {why}"))?;
+    String::from_utf8(bytes).map_err(|_| "the file cannot be read: it is not UTF-8".to_owned())
 }
 
 /// A path in a file.

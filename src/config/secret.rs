@@ -1,10 +1,10 @@
 //! A password or a token, from a file or from the environment. What is wrong with one is said without a letter of it.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::bounded;
 use super::file::Node;
 use super::reader::Source;
 use super::values::{file_name, text};
@@ -34,16 +34,8 @@ pub(super) fn from_environment(node: &Node) -> Result<Secret, String> {
 }
 
 fn content(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let unreadable = |error| format!("cannot be read: {error}");
-    // Opening a pipe would wait for somebody to write into it, and a device has no end.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is no file: name one that holds the secret alone".into());
-    }
-    // At its full size from the start, so that no copy stays behind.
-    let mut content = Zeroizing::new(Vec::with_capacity(MAX_SECRET.saturating_add(2)));
-    let most = u64::try_from(MAX_SECRET).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut content)).map_err(unreadable)?;
-    if content.len() > MAX_SECRET { Err("is longer than 16 KiB: is it the right file?".into()) } else { Ok(content) }
+    let content = bounded::regular(path, MAX_SECRET);
+    content.map(Zeroizing::new).map_err(|why| format!("{why}: name a file that holds the secret alone"))
 }
 
 /// Editors and `echo` end a file with a line end, which is no part of the secret.

@@ -162,7 +162,7 @@ fn a_certificate_file_is_read_when_it_is_named_and_nothing_of_it_is_told() {
     };
     for (name, expected) in [
         ("none.pem", "none.pem cannot be read: No such file or directory"),
-        ("", "is no file: name the PEM file that the mail server loads"),
+        ("", "is no regular file: name the PEM file that the mail server loads"),
         ("large.pem", "large.pem is larger than 1 MiB"),
         ("key.pem", "key.pem cannot be used: it has no readable certificate (-----BEGIN CERTIFICATE-----)"),
     ] {
