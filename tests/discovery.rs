@@ -198,6 +198,12 @@ async fn the_mail_servers_of_a_domain_are_probed_and_their_faults_told() {
         metrics.value("mail_mx_info", &["target=\"all\"", "host=\"mx1.shop.example\"", "preference=\"10\""]),
         1.0
     );
+    let domains: serde_json::Value = serde_json::from_str(&rig.exporter.get("/api/v1/domains").await.body).unwrap();
+    let of = |name: &str| domains.as_array().unwrap().iter().find(|one| one["target"] == name).unwrap();
+    assert_eq!(of("shop.example")["mx"][0], serde_json::json!({"preference": 10, "host": "mx1.shop.example"}));
+    assert_eq!(of("literal.example")["problems"][0]["host"], "192.0.2.1");
+    assert_eq!(of("broken.example")["failure"]["reason"], "dns_failed");
+    assert_eq!(rig.exporter.get("/api/v1/domains?x=1").await.status, 400);
     assert_eq!(metrics.value("mail_mx_failure_info", &["target=\"broken.example\"", "reason=\"dns_failed\""]), 1.0);
     assert!(metrics.samples("mail_mx_hosts{target=\"broken.example\"").is_empty(), "what DNS has not told is absent");
     rig.exporter.stop().await;

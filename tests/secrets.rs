@@ -105,11 +105,12 @@ const KEYS: [&str; 8] = [
 ];
 
 /// Requests to a running exporter; `ID` is its endpoint.
-const REQUESTS: [(&str, &str); 11] = [
+const REQUESTS: [(&str, &str); 12] = [
     ("GET", "/"),
     ("GET", "/metrics"),
     ("GET", "/endpoint/ID"),
     ("GET", "/api/v1/endpoints"),
+    ("GET", "/api/v1/domains"),
     ("GET", "/api/v1/endpoints/ID"),
     ("GET", "/probe?target=me:SECRET@127.0.0.1:25"),
     ("GET", "/probe?target=smtp://me:SECRET@127.0.0.1:25/"),

@@ -7,53 +7,73 @@ use serde::Serialize;
 use crate::endpoint::NameFault;
 use crate::mail::srv::{self, Service};
 use crate::mail::{Printable, mx};
-use crate::outcome::domain::{DomainFacts, MxFacts, ServiceFacts};
+use crate::outcome::domain::{DomainFacts, MOST_HOSTS, MxFacts, ServiceFacts};
 use crate::outcome::failure::Reason;
+
+/// What is told of one question: of the MX records, or of those of a service.
+pub struct Told<'a> {
+    /// A line for each record.
+    pub records: Vec<String>,
+    /// Why the last question brought nothing.
+    pub fault: Option<&'a NameFault>,
+    /// The word, the host or service that is meant, and what to do.
+    pub problems: Vec<(&'static str, Printable, &'static str)>,
+}
+
+/// All that is told of a domain, MX records first.
+pub fn told(facts: &DomainFacts) -> Vec<Told<'_>> {
+    facts.mx.iter().map(Told::of_mx).chain(facts.services.iter().map(Told::of_service)).collect()
+}
+
+impl<'a> Told<'a> {
+    fn of_mx(mx: &'a MxFacts) -> Self {
+        let line = |host: &mx::Record| format!("{:<11} {:>5} {}", "MX", host.preference, host.exchange);
+        let problem = |(problem, host): &(mx::Problem, String)| {
+            (problem.as_str(), Printable::from_bytes(host.as_bytes()), problem.advice())
+        };
+        Self {
+            records: mx.hosts.iter().flatten().take(MOST_HOSTS).map(line).collect(),
+            fault: mx.fault.as_ref(),
+            problems: mx.problems.iter().take(MOST_HOSTS).map(problem).collect(),
+        }
+    }
+
+    fn of_service(facts: &'a ServiceFacts) -> Self {
+        let name = facts.service.as_str();
+        let note = if is_probed(facts.service) { "" } else { " (not probed)" };
+        let line = |host: &srv::Record| format!("{name:<11} {:>5} {}:{}{note}", host.priority, host.target, host.port);
+        let problem = |(problem, host): &(srv::Problem, String)| {
+            let meant = if host.is_empty() { name } else { host };
+            (problem.as_str(), Printable::from_bytes(meant.as_bytes()), problem.advice())
+        };
+        Self {
+            records: facts.hosts.iter().flatten().take(MOST_HOSTS).map(line).collect(),
+            fault: facts.fault.as_ref(),
+            problems: facts.problems.iter().take(MOST_HOSTS).map(problem).collect(),
+        }
+    }
+}
 
 /// A paragraph for each domain.
 pub fn text(domains: &[&DomainFacts]) -> String {
     let mut out = String::new();
     for facts in domains {
         let _ = writeln!(out, "{}", facts.domain);
-        facts.mx.iter().for_each(|mx| text_of_mx(&mut out, mx));
-        facts.services.iter().for_each(|service| text_of_service(&mut out, service));
+        for one in told(facts) {
+            for line in &one.records {
+                let _ = writeln!(out, "  {line}");
+            }
+            if let Some(fault) = one.fault {
+                let _ = writeln!(out, "  failed      {}: {}", Reason::from(fault.kind), fault.detail);
+            }
+            for (problem, host, advice) in &one.problems {
+                let _ = writeln!(out, "  problem     {}", format!("{problem} {host}").trim_end());
+                let _ = writeln!(out, "              {advice}");
+            }
+        }
         out.push('\n');
     }
     out
-}
-
-fn text_of_mx(out: &mut String, mx: &MxFacts) {
-    for host in mx.hosts.iter().flatten() {
-        let _ = writeln!(out, "  MX          {:>5} {}", host.preference, host.exchange);
-    }
-    failed(out, mx.fault.as_ref());
-    for (problem, host) in &mx.problems {
-        wrong(out, problem.as_str(), host, problem.advice());
-    }
-}
-
-fn text_of_service(out: &mut String, facts: &ServiceFacts) {
-    let name = facts.service.as_str();
-    let note = if is_probed(facts.service) { "" } else { " (not probed)" };
-    for host in facts.hosts.iter().flatten() {
-        let _ = writeln!(out, "  {name:<11} {:>5} {}:{}{note}", host.priority, host.target, host.port);
-    }
-    failed(out, facts.fault.as_ref());
-    for (problem, host) in &facts.problems {
-        wrong(out, problem.as_str(), if host.is_empty() { name } else { host }, problem.advice());
-    }
-}
-
-fn failed(out: &mut String, fault: Option<&NameFault>) {
-    if let Some(fault) = fault {
-        let _ = writeln!(out, "  failed      {}: {}", Reason::from(fault.kind), fault.detail);
-    }
-}
-
-fn wrong(out: &mut String, problem: &str, host: &str, advice: &str) {
-    let host = Printable::from_bytes(host.as_bytes());
-    let _ = writeln!(out, "  problem     {}", format!("{problem} {host}").trim_end());
-    let _ = writeln!(out, "              {advice}");
 }
 
 /// Of IMAP the records are looked at, and no more.

@@ -1,4 +1,5 @@
-//! `GET /api/v1/endpoints` and `GET /api/v1/endpoints/{id}`: outcomes as JSON, for scripts.
+//! `GET /api/v1/endpoints` and `GET /api/v1/endpoints/{id}`: outcomes as JSON, for scripts. `GET /api/v1/domains`: what DNS
+//! says of the domains among the targets.
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -7,12 +8,22 @@ use super::Site;
 use super::background::{Written, answer};
 use super::respond::Response;
 use super::routes::Request;
-use crate::export::json;
+use crate::export::{domains, json};
 
 /// All endpoints.
 pub(super) async fn list(site: &Site, request: &Request<'_>) -> Response {
     let store = site.store.clone();
     respond(request, move || (StatusCode::OK, json::endpoints(&store.snapshot()))).await
+}
+
+/// All domains.
+pub(super) async fn domains(site: &Site, request: &Request<'_>) -> Response {
+    let store = site.store.clone();
+    respond(request, move || {
+        let snapshot = store.snapshot();
+        (StatusCode::OK, domains::json(&snapshot.domains.iter().map(|facts| &**facts).collect::<Vec<_>>()))
+    })
+    .await
 }
 
 /// One endpoint, with its transcript and its recent failures.

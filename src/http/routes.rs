@@ -25,12 +25,13 @@ pub(super) async fn answer(site: &Site, method: &Method, uri: &Uri, headers: &He
     let reads = method == Method::GET || method == Method::HEAD;
     let (route, id) = split_id(request.path);
     match route {
-        "/" | "/metrics" | "/probe" | "/-/healthy" | "/-/ready" | PAGE | LIST | OBJECT if !reads => {
+        "/" | "/metrics" | "/probe" | "/-/healthy" | "/-/ready" | PAGE | LIST | OBJECT | DOMAINS if !reads => {
             refused("GET, HEAD")
         }
         "/-/reload" if method != Method::POST => refused("POST"),
         "/" => status::list(site, &request).await,
         PAGE => status::endpoint(site, &request, id).await,
+        DOMAINS => api::domains(site, &request).await,
         LIST => api::list(site, &request).await,
         OBJECT => api::endpoint(site, &request, id).await,
         "/metrics" => metrics::answer(site, &request).await,
@@ -48,6 +49,7 @@ const PAGE: &str = "/endpoint/";
 const OBJECT: &str = "/api/v1/endpoints/";
 
 const LIST: &str = "/api/v1/endpoints";
+const DOMAINS: &str = "/api/v1/domains";
 
 /// A path without the id at its end, and the id.
 fn split_id(path: &str) -> (&str, &str) {

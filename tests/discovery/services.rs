@@ -101,6 +101,19 @@ async fn each_service_is_probed_as_its_name_says() {
     assert_eq!(value("mail_srv_problem_info", &dangling), 1.0);
     assert_eq!(metrics.samples("mail_srv_problem_info{").len(), 1);
     assert!(metrics.samples("mail_mx_").is_empty(), "nobody asked for the MX records");
+    let domains: serde_json::Value = serde_json::from_str(&exporter.get("/api/v1/domains").await.body).unwrap();
+    assert_eq!((&domains[0]["domain"], &domains[0]["mx"]), (&"shop.example".into(), &serde_json::Value::Null));
+    let imaps = &domains[0]["srv"][2];
+    assert_eq!((&imaps["service"], &imaps["probed"]), (&"imaps".into(), &false.into()));
+    assert_eq!(
+        imaps["hosts"],
+        serde_json::json!([{"priority": 0, "weight": 1, "port": 993, "host": "imap.shop.example"}])
+    );
+    assert_eq!(imaps["problems"][0]["problem"], "srv_host_not_found");
+    let page = exporter.get("/").await.body;
+    for part in ["What DNS says of one domain; of 1 not all is well", "srv_host_not_found imap.shop.example"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
     assert!(dns.queries().iter().all(|(_, kind)| *kind != 15));
     exporter.stop().await;
 }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::Shell;
+use super::domains;
 use super::markup::Html;
 use super::phases;
 use super::query::{Filter, Query, Sort, sort_rows};
@@ -53,6 +54,7 @@ pub(super) fn page(snapshot: &Snapshot, query: &Query, now: SystemTime) -> Strin
         table(html, &shown, rows.len(), query, now);
         pages(html, shown.len(), query);
         phases::legend(html);
+        domains::section(html, snapshot);
     })
 }
 

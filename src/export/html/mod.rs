@@ -5,6 +5,7 @@
 //! | `list.rs`, `summary.rs` | all endpoints: form and table, and what stands on top |
 //! | `endpoint.rs`, `facts.rs` | one endpoint: everything that is known of it, and what its last probe found |
 //! | `table.rs` | tables and lists of facts |
+//! | `domains.rs` | what DNS says of domains, below the list |
 //! | `phases.rs` | the pictures of where the time went |
 //! | `row.rs` | an endpoint as people look at it |
 //! | `query.rs` | order, filter and search, from and to addresses |
@@ -14,6 +15,7 @@
 //! The pages need no script, load nothing, and forbid both ([`security_policy`]). Every link is relative,
 //! so they work under any prefix and behind any proxy.
 
+mod domains;
 mod endpoint;
 mod facts;
 mod list;
