@@ -17,6 +17,9 @@ pub struct Printable(Box<str>);
 impl Printable {
     /// Cleans bytes as they came from the wire.
     pub fn from_bytes(bytes: &[u8]) -> Self {
+        if let Some(plain) = plain(bytes) {
+            return Self(plain.into());
+        }
         // Four bytes are the longest UTF-8 character: what lies further cannot be among the kept ones.
         let enough = bytes.get(..4 * (MAX_CHARS + 1)).unwrap_or(bytes);
         let mut out = String::with_capacity(enough.len());
@@ -56,6 +59,12 @@ impl fmt::Display for Printable {
     }
 }
 
+/// What most servers send: short, ASCII, and nothing in it to clean.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let is_plain = bytes.len() <= MAX_CHARS && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    is_plain.then(|| std::str::from_utf8(bytes).ok())?
+}
+
 /// Whether a character shows as itself: no controls, no line separators, no invisible formatting.
 fn prints(c: char) -> bool {
     let invisible = matches!(c,
@@ -72,6 +81,17 @@ mod tests {
     fn what_could_move_the_cursor_or_the_line_becomes_a_question_mark() {
         let text = Printable::from_bytes(b"a\x1b[2J\r\n\0\x7f\xff\xc3b\xe2\x80\xaec");
         assert_eq!(text.as_str(), "a?[2J??????b?c");
+    }
+
+    #[test]
+    fn every_octet_is_cleaned_in_the_same_way_alone_and_among_others() {
+        for byte in 0..=u8::MAX {
+            let (alone, among) = (Printable::from_bytes(&[byte]), Printable::from_bytes(&[0xff, byte]));
+            assert_eq!(format!("?{alone}"), among.as_str(), "{byte:#x}");
+        }
+        let long = "x".repeat(MAX_CHARS);
+        assert_eq!(Printable::from_bytes(long.as_bytes()).as_str(), long);
+        assert!(Printable::from_bytes(format!("{long}x").as_bytes()).as_str().ends_with("x…"));
     }
 
     #[test]
