@@ -28,7 +28,7 @@
 //!
 //! | you look for | go to |
 //! | --- | --- |
-//! | a metric: its name, help, and where its value comes from | [`export::prometheus`] |
+//! | a metric: its name, help, and where its value comes from | [`export::prometheus`], `catalogue.rs` |
 //! | the names of blackbox_exporter, for `/probe` | [`export::blackbox`] |
 //! | how metrics look on the wire: text and protobuf | `export::wire` |
 //! | why a probe failed: the reasons, and what people are told to do | [`outcome::failure`] |

@@ -9,13 +9,14 @@ use crate::cert::name::ServerName;
 use crate::cert::verdict::{Finding, Invalid};
 use crate::config::{Config, adhoc};
 use crate::endpoint::{Endpoint, TlsVersion};
+use crate::mail::smtp::capabilities::Capabilities;
 use crate::mail::smtp::reply::Reply;
 use crate::mail::smtp::session::Step;
-use crate::outcome::failure::Failure;
-use crate::outcome::{AddressCount, CertificateFacts, TlsFacts, verdict};
+use crate::outcome::failure::{Failure, Reason};
+use crate::outcome::{AddressCount, CertificateFacts, Findings, TlsFacts, verdict};
 use crate::phase::Phase;
 use crate::process::Process;
-use crate::store::Store;
+use crate::store::{Skip, Store};
 
 /// Endpoints with every fact that there is, after many probes, good and bad.
 fn rich() -> Snapshot {
@@ -66,7 +67,7 @@ fn findings(number: u32) -> Findings {
     findings.smtp.codes = vec![(Step::Greeting, 220), (Step::Quit, 221)];
     let tls = TlsFacts { version: TlsVersion::Tls13, cipher: "TLS_AES_256_GCM_SHA384".into(), group: None };
     findings.tls = Some(tls.into());
-    let der = include_bytes!("../../tests/data/certificates/rsa-1024.der").to_vec();
+    let der = include_bytes!("../../../tests/data/certificates/rsa-1024.der").to_vec();
     let invalid = vec![Finding { reason: Invalid::SelfSigned, detail: String::new() }];
     findings.certificate = Some(CertificateFacts { chain: Arc::new(Chain::new(&[der.into()])), invalid });
     if number.is_multiple_of(3) {
