@@ -26,6 +26,6 @@ cargo build --locked --example demo
 # By itself first, for its ports are fixed; then it goes on beside the others, and the dashboards come last.
 REAL_DIR=$dir cargo test --locked --test demo -- --ignored "$@"
 tests/real/demo.sh start "$dir"
-REAL_DIR=$dir cargo test --locked --test real --test real_web --test real_page --test real_shard --test real_net --test real_tls --test real_host --test real_dns --test real_citizen --test real_auth --test real_proxy --test systemd -- --ignored --test-threads=1 "$@"
+REAL_DIR=$dir cargo test --locked --test real --test real_web --test real_page --test real_shard --test real_net --test real_tls --test real_host --test real_dns --test real_citizen --test real_auth --test real_changes --test real_proxy --test systemd -- --ignored --test-threads=1 "$@"
 REAL_DIR=$dir cargo test --locked --test real_dashboards -- --ignored --nocapture "$@"
 tests/grafana/run.sh "$dir" "http://127.0.0.1:$(sed -n 's/^DEMO_PROMETHEUS=//p' "$dir/env")" "${PICTURES:-$dir/pictures}" from=now-5m scrape_interval=5s

@@ -345,6 +345,7 @@ start() {
     for name in ${!POSTFIX_*} ${!EXIM_*} ${!OPENSMTPD_*}; do
         put_env "$name" "${!name}"
     done
+    put_env EXIM "$exim"
     put_env CA_FILE "$dir/certs/ca.pem"
     put_env SERVER_NAME $host
     put_env SMTP_USER $user
