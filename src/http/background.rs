@@ -30,9 +30,11 @@ pub(super) async fn answer(request: &Request<'_>, write: impl FnOnce() -> Writte
     let work = move || {
         let _place = place;
         let Written { status, content_type, body } = write();
-        let mut pieces = compress::Pieces::new(compressed);
+        let mut whole = Vec::new();
+        let mut pieces = compress::Pieces::new(compressed, |piece| whole.push(piece));
         pieces.add(body.into_bytes());
-        respond(status, content_type, pieces.finish())
+        pieces.finish();
+        respond(status, content_type, whole)
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(response) => compress::encoded(response, compressed),

@@ -28,39 +28,38 @@ pub(super) fn is_wanted(request: &Request<'_>) -> bool {
 
 /// A body as it is being written; compressed if that is wanted, fast rather than well. What has been compressed is
 /// not kept.
-pub(super) struct Pieces {
-    whole: Vec<Bytes>,
+pub(super) struct Pieces<F: FnMut(Bytes)> {
+    take: F,
     encoder: Option<GzEncoder<Vec<u8>>>,
 }
 
 /// The size from which a compressed piece is whole.
 const PIECE: usize = 32 * 1024;
 
-impl Pieces {
-    pub(super) fn new(compressed: bool) -> Self {
-        Self { whole: Vec::new(), encoder: compressed.then(|| GzEncoder::new(Vec::new(), Compression::fast())) }
+impl<F: FnMut(Bytes)> Pieces<F> {
+    pub(super) fn new(compressed: bool, take: F) -> Self {
+        Self { take, encoder: compressed.then(|| GzEncoder::new(Vec::new(), Compression::fast())) }
     }
 
     pub(super) fn add(&mut self, piece: Vec<u8>) {
-        let Some(encoder) = &mut self.encoder else { return self.keep(piece) };
+        let Some(encoder) = &mut self.encoder else { return self.give(piece) };
         // Writing to memory cannot fail.
         let _ = encoder.write_all(&piece);
         if encoder.get_ref().len() > PIECE {
             let whole = std::mem::take(encoder.get_mut());
-            self.keep(whole);
+            self.give(whole);
         }
     }
 
-    pub(super) fn finish(mut self) -> Vec<Bytes> {
+    pub(super) fn finish(mut self) {
         if let Some(last) = self.encoder.take().and_then(|encoder| encoder.finish().ok()) {
-            self.keep(last);
+            self.give(last);
         }
-        self.whole
     }
 
-    fn keep(&mut self, piece: Vec<u8>) {
+    fn give(&mut self, piece: Vec<u8>) {
         if !piece.is_empty() {
-            self.whole.push(piece.into());
+            (self.take)(piece.into());
         }
     }
 }

@@ -8,9 +8,9 @@ use tokio::sync::Semaphore;
 use super::Site;
 use super::accept::Format;
 use super::compress;
-use super::respond::{Response, plain, respond};
+use super::respond::{Body, Response, plain, respond};
 use super::routes::Request;
-use super::shared::Shared;
+use super::shared::{Page, Shared, Turn};
 use crate::export::prometheus::{self, Exposition};
 use crate::process::Process;
 
@@ -18,19 +18,50 @@ use crate::process::Process;
 pub(super) async fn answer(site: &Site, request: &Request<'_>) -> Response {
     let format = format(request, &[Format::Protobuf, Format::OpenMetrics, Format::Text]);
     let compressed = compress::is_wanted(request);
-    let page = site.pages.of(format, compressed).page(|| write(site, format, compressed));
-    match page.await {
+    let body: Option<Body> = match site.pages.of(format, compressed).page(|| whole(site, format, compressed)).await {
+        Some(Page::Whole(pieces)) => Some(pieces.into()),
+        Some(Page::Own(turn)) => stream(site, format, compressed, turn).await,
+        None => None,
+    };
+    match body {
         Some(body) => compress::encoded(respond(StatusCode::OK, format.content_type(), body), compressed),
         None => plain(StatusCode::INTERNAL_SERVER_ERROR, "500: the metrics could not be written; see the log\n"),
     }
 }
 
-/// Writes them where that disturbs no probe. `None` if that broke down.
-async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<Bytes>> {
+/// A page for several. `None` if that broke down.
+async fn whole(site: &Site, format: Format, compressed: bool) -> Option<Vec<Bytes>> {
+    let write = writer(site, format, compressed).await?;
+    let collect = || {
+        let mut whole = Vec::new();
+        write(&mut |piece| whole.push(piece));
+        whole
+    };
+    tokio::task::spawn_blocking(collect).await.ok()
+}
+
+/// A page for one, sent while it is written. The others' turn comes when it is written, whether it is read or not.
+async fn stream(site: &Site, format: Format, compressed: bool, turn: Turn<Vec<Bytes>>) -> Option<Body> {
+    let write = writer(site, format, compressed).await?;
+    let (writer, body) = Body::stream();
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        write(&mut |piece| writer.piece(piece));
+        writer.finish();
+    });
+    Some(body)
+}
+
+/// What writes the metrics, to be called where that disturbs no probe.
+async fn writer(
+    site: &Site,
+    format: Format,
+    compressed: bool,
+) -> Option<impl FnOnce(&mut dyn FnMut(Bytes)) + Send + use<>> {
     let (store, histograms) = (site.store.clone(), site.settings.load().histograms);
     // Held by the work itself: a client that hangs up does not make room for another page meanwhile.
     let place = WRITERS.acquire().await.ok()?;
-    let write = move || {
+    Some(move |take: &mut dyn FnMut(Bytes)| {
         let _place = place;
         let mut snapshot = store.snapshot();
         snapshot.exporter.process = Process::read();
@@ -39,11 +70,10 @@ async fn write(site: &Site, format: Format, compressed: bool) -> Option<Vec<Byte
             Format::OpenMetrics => Exposition::OpenMetrics,
             Format::Text => Exposition::Text,
         };
-        let mut pieces = compress::Pieces::new(compressed);
+        let mut pieces = compress::Pieces::new(compressed, take);
         prometheus::write(&snapshot, histograms, how, &mut |piece| pieces.add(piece));
-        pieces.finish()
-    };
-    tokio::task::spawn_blocking(write).await.ok()
+        pieces.finish();
+    })
 }
 
 /// How many pages are written at once.

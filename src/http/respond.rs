@@ -1,28 +1,76 @@
 //! Building answers.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::vec;
 
 use hyper::StatusCode;
 use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// An answer with its whole body.
 pub(super) type Response = hyper::Response<Body>;
 
 /// A body in pieces, each of which is gone when it has been sent.
 #[derive(Debug)]
-pub struct Body {
-    pieces: vec::IntoIter<Bytes>,
-    left: u64,
+pub struct Body(Pieces);
+
+#[derive(Debug)]
+enum Pieces {
+    /// All of them, and how many bytes are left of them.
+    Whole(vec::IntoIter<Bytes>, u64),
+    /// As they are written.
+    Stream(UnboundedReceiver<Bytes>, Arc<AtomicBool>),
+}
+
+/// The writing end of a body that is sent while it is written.
+pub(super) struct Writer {
+    pieces: UnboundedSender<Bytes>,
+    is_whole: Arc<AtomicBool>,
+}
+
+/// A body that was not written to its end: the connection is closed, so that nobody takes it for whole.
+#[derive(Debug)]
+pub struct BrokenOff;
+
+impl fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer could not be written to its end")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+impl Body {
+    /// A body that is sent while it is written. Its length is not known.
+    pub(super) fn stream() -> (Writer, Self) {
+        let (sender, receiver) = unbounded_channel();
+        let is_whole = Arc::<AtomicBool>::default();
+        (Writer { pieces: sender, is_whole: is_whole.clone() }, Self(Pieces::Stream(receiver, is_whole)))
+    }
+}
+
+impl Writer {
+    /// Sends a piece. Never waits for the client: the writer would hold up others.
+    pub(super) fn piece(&self, piece: Bytes) {
+        // A client that has hung up gets no more.
+        let _ = self.pieces.send(piece);
+    }
+
+    /// All is written.
+    pub(super) fn finish(self) {
+        self.is_whole.store(true, Ordering::Release);
+    }
 }
 
 impl From<Vec<Bytes>> for Body {
     fn from(pieces: Vec<Bytes>) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into_iter(), left }
+        Self(Pieces::Whole(pieces.into_iter(), left))
     }
 }
 
@@ -34,20 +82,35 @@ impl From<String> for Body {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.pieces.next();
-        self.left = self.left.saturating_sub(piece.as_ref().map_or(0, |piece| piece.len() as u64));
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match &mut self.0 {
+            Pieces::Whole(pieces, left) => {
+                let piece = pieces.next();
+                *left = left.saturating_sub(piece.as_ref().map_or(0, |piece| piece.len() as u64));
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            }
+            Pieces::Stream(pieces, is_whole) => match ready!(pieces.poll_recv(context)) {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                None if is_whole.load(Ordering::Acquire) => Poll::Ready(None),
+                None => Poll::Ready(Some(Err(BrokenOff))),
+            },
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        matches!(self.0, Pieces::Whole(_, 0))
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        match self.0 {
+            Pieces::Whole(_, left) => SizeHint::with_exact(left),
+            Pieces::Stream(..) => SizeHint::default(),
+        }
     }
 }
 
@@ -62,4 +125,24 @@ pub(super) fn respond(status: StatusCode, content_type: &'static str, body: impl
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_is_not_written_to_its_end_breaks_off() {
+        let (writer, body) = Body::stream();
+        writer.piece(Bytes::from("a"));
+        writer.piece(Bytes::from("b"));
+        writer.finish();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+        let (writer, body) = Body::stream();
+        writer.piece(Bytes::from("a"));
+        drop(writer);
+        assert!(body.collect().await.is_err());
+    }
 }

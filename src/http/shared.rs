@@ -1,11 +1,12 @@
 //! One writing of the metrics for all who wait for one, so that many scrapes at once cost little more than one.
 //!
 //! Whoever comes while a page is being written cannot have that one, which may be older than the request; all of
-//! them get the next.
+//! them get the next. Whoever is alone has it as it is written, and no page is ever whole in memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The pages of one format.
 pub(super) struct Shared<T> {
@@ -13,36 +14,46 @@ pub(super) struct Shared<T> {
     begun: AtomicU64,
     waiting: AtomicU64,
     /// The last page and its number, kept while somebody waits for it.
-    last: Mutex<Option<(u64, T)>>,
+    last: Arc<Mutex<Option<(u64, T)>>>,
 }
+
+/// A page, or leave to write one.
+pub(super) enum Page<T> {
+    /// Written for all who waited.
+    Whole(T),
+    /// Nobody else waits for one.
+    Own(Turn<T>),
+}
+
+/// The others wait until this is dropped.
+pub(super) struct Turn<T>(#[expect(dead_code, reason = "it is held")] OwnedMutexGuard<Option<(u64, T)>>);
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { begun: AtomicU64::new(0), waiting: AtomicU64::new(0), last: Mutex::default() }
+        Self { begun: AtomicU64::new(0), waiting: AtomicU64::new(0), last: Arc::default() }
     }
 }
 
 impl<T: Clone> Shared<T> {
-    /// A page that was begun after this call: one that another has written, or a new one.
-    pub(super) async fn page<F: Future<Output = Option<T>>>(&self, write: impl FnOnce() -> F) -> Option<T> {
+    /// A page that is begun after this call: one that another has written, or what `write` writes for all who wait, or
+    /// leave to write it for oneself.
+    pub(super) async fn page<F: Future<Output = Option<T>>>(&self, write: impl FnOnce() -> F) -> Option<Page<T>> {
         let arrived = self.begun.load(Ordering::SeqCst);
         let waiting = Waiting::new(&self.waiting);
-        let mut last = self.last.lock().await;
+        let mut last = self.last.clone().lock_owned().await;
         drop(waiting);
-        let others = self.waiting.load(Ordering::SeqCst) > 0;
-        let page = match last.take() {
-            Some((number, page)) if number > arrived => {
-                *last = others.then(|| (number, page.clone()));
-                return Some(page);
-            }
-            _ => {
-                let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-                let page = write().await?;
-                (number, page)
-            }
-        };
-        *last = (self.waiting.load(Ordering::SeqCst) > 0).then(|| page.clone());
-        Some(page.1)
+        let others = || self.waiting.load(Ordering::SeqCst) > 0;
+        if let Some((number, page)) = last.take().filter(|(number, _)| *number > arrived) {
+            *last = others().then(|| (number, page.clone()));
+            return Some(Page::Whole(page));
+        }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+        if !others() {
+            return Some(Page::Own(Turn(last)));
+        }
+        let page = write().await?;
+        *last = others().then(|| (number, page.clone()));
+        Some(Page::Whole(page))
     }
 }
 
@@ -64,7 +75,6 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -81,16 +91,23 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     Some(number)
                 };
-                shared.page(write).await.unwrap()
+                match shared.page(write).await.unwrap() {
+                    Page::Whole(number) => (number, "whole"),
+                    Page::Own(turn) => {
+                        let number = write().await.unwrap();
+                        drop(turn);
+                        (number, "own")
+                    }
+                }
             })
         };
         let first = scrape(0);
         let waiting: Vec<_> = (0..20).map(|_| scrape(50)).collect();
-        assert_eq!(first.await.unwrap(), 1);
+        assert_eq!(first.await.unwrap(), (1, "own"));
         for scrape in waiting {
-            assert_eq!(scrape.await.unwrap(), 2, "not the page begun before they came");
+            assert_eq!(scrape.await.unwrap(), (2, "whole"), "not the page begun before they came");
         }
         assert!(shared.last.lock().await.is_none(), "nothing is kept for nobody");
-        assert_eq!(scrape(0).await.unwrap(), 3);
+        assert_eq!(scrape(0).await.unwrap(), (3, "own"));
     }
 }
