@@ -13,7 +13,7 @@ use hyper::StatusCode;
 
 use super::accept::Format;
 use super::metrics::format;
-use super::respond::{Response, plain, respond};
+use super::respond::{Response, plain, refusal, respond};
 use super::routes::Request;
 use super::{Settings, Site, query};
 use crate::config::{adhoc, by_port};
@@ -86,7 +86,7 @@ struct Refusal(StatusCode, String);
 
 impl Refusal {
     fn answer(self) -> Response {
-        plain(self.0, &format!("{}: {}\n", self.0.as_u16(), self.1))
+        refusal(self.0, &self.1)
     }
 }
 

@@ -119,6 +119,12 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response {
     respond(status, "text/plain; charset=utf-8", text.to_owned())
 }
 
+/// One line that says what is wrong with a request. It may quote the request: what does not print stays out.
+pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
+    let why: String = why.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    plain(status, &format!("{}: {why}\n", status.as_u16()))
+}
+
 /// Any body.
 pub(super) fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
@@ -132,6 +138,12 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_one_line_whatever_it_quotes() {
+        let answer = refusal(StatusCode::BAD_REQUEST, "no \u{b}x\ny\u{85}");
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "400: no ?x?y?\n");
+    }
 
     #[tokio::test]
     async fn a_stream_that_is_not_written_to_its_end_breaks_off() {

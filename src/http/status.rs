@@ -9,7 +9,7 @@ use hyper::header::{
 };
 
 use super::background::{Written, answer};
-use super::respond::{Response, plain};
+use super::respond::{Response, refusal};
 use super::routes::Request;
 use super::{Site, query};
 use crate::export::html;
@@ -24,7 +24,7 @@ pub(super) async fn list(site: &Site, request: &Request<'_>) -> Response {
         .and_then(|pairs| html::Query::of(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
     match query {
         Ok(query) => page(request, move || (StatusCode::OK, html::list(&store.snapshot(), &query, now()))).await,
-        Err(why) => plain(StatusCode::BAD_REQUEST, &format!("400: {why}\n")),
+        Err(why) => refusal(StatusCode::BAD_REQUEST, &why),
     }
 }
 
