@@ -12,18 +12,24 @@ pub(super) fn regular(path: &Path, most: usize) -> Result<Vec<u8>, String> {
     any(path, most)
 }
 
-/// Whatever can be read, be it the pipe that a shell makes. How long it is said to be does not count: a device has no end.
+/// Whatever can be read, be it the pipe that a shell makes.
 pub(super) fn any(path: &Path, most: usize) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(unreadable)?;
-    let length = usize::try_from(file.metadata().map_err(unreadable)?.len()).unwrap_or(most);
+    up_to(path, most).map_err(unreadable)?.ok_or_else(|| format!("is larger than {}", size(most)))
+}
+
+/// The content; `None` if it is longer. How long it is said to be does not count: a device has no end.
+pub(super) fn up_to(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(most);
     // At once, so that what is secret is not left behind in pieces that became too small.
     let mut bytes = Vec::with_capacity(length.min(most).saturating_add(1));
-    file.take(most.saturating_add(1) as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > most {
-        let (size, unit) = if most < 1 << 20 { (most >> 10, "KiB") } else { (most >> 20, "MiB") };
-        return Err(format!("is larger than {size} {unit}"));
-    }
-    Ok(bytes)
+    file.take(most.saturating_add(1) as u64).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= most).then_some(bytes))
+}
+
+/// A limit as people write it.
+pub(super) fn size(bytes: usize) -> String {
+    if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
 }
 
 fn unreadable(error: io::Error) -> String {

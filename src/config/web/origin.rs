@@ -3,14 +3,16 @@
 //! They are compared by content, not by date: secrets that an orchestrator mounts change in ways that dates
 //! do not show, and what was read is what counts, not what lay there a moment later.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::config::bounded;
+
 /// The longest file read.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
+const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// Every file that was asked for, with a digest of what was found.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +37,8 @@ fn look(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    let mut content = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE / 1024 / 1024)));
-    }
-    Ok(content)
+    let too_large = || io::Error::other(format!("it is larger than {}", bounded::size(MAX_FILE)));
+    bounded::up_to(path, MAX_FILE)?.ok_or_else(too_large)
 }
 
 fn sha256(content: &[u8]) -> [u8; 32] {
