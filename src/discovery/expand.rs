@@ -14,7 +14,7 @@ use super::known::{Fact, Known};
 use crate::cert::name::ServerName;
 use crate::dns::DnsFault;
 use crate::dns::records::{Question, Records};
-use crate::endpoint::{AddressCount, Endpoint, EndpointId, Found, NameFault};
+use crate::endpoint::{AddressCount, Endpoint, EndpointId, Found, NameFault, NameFaultKind};
 use crate::outcome::domain::DomainFacts;
 use crate::search::Search;
 
@@ -72,6 +72,16 @@ struct Addresses {
     pending: bool,
     /// The name is an alias.
     alias: bool,
+}
+
+/// Why a question for records, which `what` calls by their purpose, brought none.
+fn no_records(fault: DnsFault, what: &str, name: &str) -> NameFault {
+    match fault {
+        DnsFault::Failed(why) => {
+            NameFault { kind: NameFaultKind::Failed, detail: format!("{what} could not be found: {why}") }
+        }
+        other => other.of(name),
+    }
 }
 
 /// What is wrong with a host that a record names, as far as anybody can tell.

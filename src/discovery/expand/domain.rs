@@ -1,6 +1,6 @@
 //! A domain's mail servers, to endpoints (RFC 5321 §5.1, RFC 7505).
 
-use super::{OfRecord, Work};
+use super::{OfRecord, Work, no_records};
 use crate::cert::name::ServerName;
 use crate::dns::DnsFault;
 use crate::dns::records::{Question, Records};
@@ -22,7 +22,10 @@ impl Work<'_> {
             }
             _ => None,
         };
-        let fault = fact.fault.filter(|fault| *fault != DnsFault::NoAddress).map(|fault| mx_fault(fault, &domain));
+        let fault = fact
+            .fault
+            .filter(|fault| *fault != DnsFault::NoAddress)
+            .map(|fault| no_records(fault, &format!("the mail servers of {domain}"), &domain));
         let mut facts = MxFacts {
             hosts: verdict.as_ref().map(|verdict| verdict.hosts.clone()),
             problems: verdict.as_ref().map(|verdict| verdict.problems.clone()).unwrap_or_default(),
@@ -72,16 +75,6 @@ fn problem(found: OfRecord, is_implicit: bool) -> Option<Problem> {
         OfRecord::Alias => (!is_implicit).then_some(Problem::Alias),
         OfRecord::Dangling => Some(Problem::Dangling),
         OfRecord::NoAddress => Some(Problem::NoAddress),
-    }
-}
-
-fn mx_fault(fault: DnsFault, domain: &str) -> NameFault {
-    match fault {
-        DnsFault::Failed(why) => NameFault {
-            kind: NameFaultKind::Failed,
-            detail: format!("the mail servers of {domain} could not be found: {why}"),
-        },
-        other => other.of(domain),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! IMAPS has no probe of its own here: its records are judged and its hosts looked up, and that is all.
 
-use super::{OfRecord, Work};
+use super::{OfRecord, Work, no_records};
 use crate::cert::name::ServerName;
 use crate::dns::DnsFault;
 use crate::dns::records::{Question, Records};
@@ -60,7 +60,10 @@ impl Work<'_> {
             service,
             hosts: verdict.as_ref().map(|verdict| verdict.hosts.clone()),
             problems: verdict.map(|verdict| verdict.problems).unwrap_or_default(),
-            fault: fact.fault.filter(|_| !is_missing).map(|fault| srv_fault(fault, &name)),
+            fault: fact
+                .fault
+                .filter(|_| !is_missing)
+                .map(|fault| no_records(fault, &format!("the SRV records {name}"), &name)),
         };
         self.hosts_of_service(search, &mut facts);
         Some(facts)
@@ -126,15 +129,5 @@ fn problem(found: OfRecord) -> Option<Problem> {
         OfRecord::Alias => Some(Problem::Alias),
         OfRecord::Dangling => Some(Problem::Dangling),
         OfRecord::NoAddress => Some(Problem::NoAddress),
-    }
-}
-
-fn srv_fault(fault: DnsFault, name: &str) -> NameFault {
-    match fault {
-        DnsFault::Failed(why) => NameFault {
-            kind: NameFaultKind::Failed,
-            detail: format!("the SRV records {name} could not be found: {why}"),
-        },
-        other => other.of(name),
     }
 }
