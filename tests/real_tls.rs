@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use lab::forge::{Forged, GENERALIZED, UTC, alternative_names, dns};
-use mail_endpoint_exporter::cert::facts::Certificate;
+use mail_endpoint_exporter::cert::facts::{Certificate, Facts};
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::prober::Prober;
 use support::{folder, no_names, one_endpoint, verdict};
@@ -249,6 +249,17 @@ async fn once_it_listens(address: SocketAddr, module: &str) -> Outcome {
     panic!("openssl s_server does not listen");
 }
 
+/// What is known of TLS: version, suite and group.
+fn tls_of(outcome: &Outcome) -> Option<String> {
+    let tls = outcome.findings.tls.as_ref()?;
+    Some(format!("{} {} {}", tls.version.as_str(), tls.cipher, tls.group.as_deref().unwrap_or_default()))
+}
+
+/// What the server's own certificate says.
+fn leaf_of(outcome: &Outcome) -> Option<&Facts> {
+    outcome.findings.certificate.as_ref()?.leaf()?.facts.as_ref()
+}
+
 #[tokio::test]
 #[ignore = "needs openssl"]
 async fn every_version_suite_and_group_is_observed() {
@@ -268,13 +279,10 @@ async fn every_version_suite_and_group_is_observed() {
             let outcome = once_it_listens(address, &module).await;
             let what = format!("{args}, {kind}, {security}: {:?}", outcome.failure);
             assert_eq!(verdict(&outcome), *expected, "{what}");
-            let tls = outcome.findings.tls.as_ref();
-            let text = tls.map(|tls| {
-                format!("{} {} {}", tls.version.as_str(), tls.cipher, tls.group.as_deref().unwrap_or_default())
-            });
+            let text = tls_of(&outcome);
             assert_eq!(text.is_some(), !agreed.is_empty(), "{what}");
             assert!(text.as_deref().unwrap_or_default().starts_with(agreed), "{what}: {text:?}");
-            let facts = outcome.findings.certificate.as_ref().and_then(|seen| seen.leaf()?.facts.as_ref());
+            let facts = leaf_of(&outcome);
             assert_eq!(facts.is_some(), !agreed.is_empty(), "{what}");
             if let Some(facts) = facts {
                 let key = if *kind == "ec" { "ECDSA P-256" } else { "RSA 2048" };
@@ -381,12 +389,8 @@ impl Pinned {
         let what = format!("{} with {}: {:?}", self.args, self.key, outcome.failure);
         let (ends, agreed) = self.expected();
         assert_eq!(verdict(&outcome), ends, "{what}");
-        let tls = outcome.findings.tls.as_ref();
-        let seen = tls
-            .map(|tls| format!("{} {} {}", tls.version.as_str(), tls.cipher, tls.group.as_deref().unwrap_or_default()));
-        assert_eq!(seen.unwrap_or_default(), agreed, "{what}");
-        let certificate = outcome.findings.certificate.as_ref().and_then(|seen| seen.leaf()?.facts.as_ref());
-        let subject = certificate.map(|facts| facts.subject.as_str());
+        assert_eq!(tls_of(&outcome).unwrap_or_default(), agreed, "{what}");
+        let subject = leaf_of(&outcome).map(|facts| facts.subject.as_str());
         assert_eq!(subject, (!agreed.is_empty()).then_some("CN=mail.example.org"), "{what}");
     }
 }
@@ -440,8 +444,7 @@ async fn every_kind_of_key_is_seen() {
             let outcome = once_it_listens(server.address, module).await;
             let what = format!("{kind} {version}: {:?}", outcome.failure);
             assert_eq!(verdict(&outcome), *ends, "{what}");
-            let certificate = outcome.findings.certificate.as_ref();
-            let seen = certificate.and_then(|seen| Some(seen.leaf()?.facts.as_ref()?.key.as_str()));
+            let seen = leaf_of(&outcome).map(|facts| facts.key.as_str());
             let hidden =
                 version == "-tls1_3" && !["ok", "certificate_weak in tls", "tls_protocol in tls"].contains(ends);
             assert_eq!(seen, (!hidden).then_some(*name), "{what}");

@@ -157,6 +157,12 @@ fn complaint(folder: &Path) -> String {
     said
 }
 
+/// One of [`BROKEN`] with one of the words in it.
+fn broken(template: &str, word: &str) -> String {
+    let pem = format!("\"-----BEGIN PRIVATE KEY-----\\n{word}\\n-----END PRIVATE KEY-----\\n\"");
+    template.replace("PEM", &pem).replace("SECRET", word)
+}
+
 /// A folder with good configurations and a good key, and the key.
 fn rig() -> (PathBuf, String) {
     rig_of(&Authority::new("CA"))
@@ -181,8 +187,7 @@ async fn errors_of_a_configuration_quote_no_secret() {
     for (file, template) in BROKEN {
         for (kind, word) in WORDS {
             let (folder, key) = rig();
-            let pem = format!("\"-----BEGIN PRIVATE KEY-----\\n{word}\\n-----END PRIVATE KEY-----\\n\"");
-            std::fs::write(folder.join(file), template.replace("PEM", &pem).replace("SECRET", word)).unwrap();
+            std::fs::write(folder.join(file), broken(template, word)).unwrap();
             let said = spawn_blocking(move || complaint(&folder)).await.unwrap();
             assert!(said.contains(file), "{said}");
             assert_hidden(&lines(&key), &said, &format!("`check` of {template} with {kind}"));
@@ -229,9 +234,8 @@ fn a_panic_hides_the_secrets_of_what_it_prints() {
     for (file, template) in BROKEN {
         for (kind, word) in WORDS {
             let (folder, key) = rig();
-            let pem = format!("\"-----BEGIN PRIVATE KEY-----\\n{word}\\n-----END PRIVATE KEY-----\\n\"");
             let path = folder.join(file);
-            std::fs::write(&path, template.replace("PEM", &pem).replace("SECRET", word)).unwrap();
+            std::fs::write(&path, broken(template, word)).unwrap();
             let said = if file == "web.yml" {
                 panic_of(|| drop(WebConfig::load(&path).config.unwrap()))
             } else {
