@@ -10,7 +10,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use lab::refused_port;
 use support::program::Program;
@@ -93,6 +93,47 @@ async fn a_renewed_certificate_that_no_server_has_loaded_is_told_until_it_has() 
     fs::write(served, before).unwrap();
 }
 
+/// One more Exim.
+fn exim(rig: &Rig, configuration: &Path, port: u16) -> Child {
+    let mut command = Command::new(&rig.env["EXIM"]);
+    command.arg("-C").arg(configuration).args(["-bdf", "-oX", &format!("127.0.0.1.{port}"), "-oP", "/dev/null"]);
+    command.stdin(Stdio::null()).spawn().unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs Exim (tests/real.sh)"]
+async fn a_server_that_turns_us_away_is_asked_less_often() {
+    let rig = Rig::new();
+    let port = refused_port().await.port();
+    let usual = fs::read_to_string(rig.folder.join("exim/exim.conf")).unwrap();
+    let busy =
+        usual.replace("begin acl\n", "acl_smtp_connect = busy\nbegin acl\nbusy:\n  defer message = 421 4.7.0 busy\n");
+    let configuration = rig.folder.join("exim/busy.conf");
+    fs::write(&configuration, busy).unwrap();
+    let mut exim = exim(&rig, &configuration, port);
+    let module = rig.module("starttls", "");
+    let config = format!(
+        "modules: {{mx: {module}}}\ntargets: [{{host: 127.0.0.1, ports: [{{port: {port}, module: mx}}], interval: 1s}}]\n"
+    );
+    let exporter = Program::start("", &config).await;
+    for interval in [2.0, 4.0] {
+        exporter
+            .until("asked less often", |metrics| {
+                metrics.samples("mail_probe_current_interval_seconds{").len() == 1
+                    && metrics.value("mail_probe_current_interval_seconds", &[]) == interval
+            })
+            .await;
+    }
+    let metrics = exporter.metrics().await;
+    assert!(
+        metrics.samples("mail_probe_failures_total{").iter().any(|line| line.contains("rate_limited")),
+        "{}",
+        metrics.body
+    );
+    exim.kill().unwrap();
+    exim.wait().unwrap();
+}
+
 #[tokio::test]
 #[ignore = "needs Exim (tests/real.sh)"]
 async fn a_server_that_goes_and_comes_is_followed_at_its_pace() {
@@ -109,13 +150,7 @@ async fn a_server_that_goes_and_comes_is_followed_at_its_pace() {
     assert_eq!(down.value("mail_probe_current_interval_seconds", &[]), 0.3);
     assert!(down.value("mail_probe_retries_total", &[]) >= 1.0, "each failure was confirmed");
 
-    let exim = Command::new(&rig.env["EXIM"])
-        .arg("-C")
-        .arg(rig.folder.join("exim/exim.conf"))
-        .args(["-bdf", "-oX", &format!("127.0.0.1.{port}"), "-oP", "/dev/null"])
-        .stdin(Stdio::null())
-        .spawn();
-    let mut exim = exim.unwrap();
+    let mut exim = exim(&rig, &rig.folder.join("exim/exim.conf"), port);
     let up = exporter.until("up", |metrics| metrics.value("mail_probe_success", &[]) == 1.0).await;
     assert_eq!(up.value("mail_probe_current_interval_seconds", &[]), 1.0);
     assert_eq!(up.value("mail_tls_certificate_valid", &[]), 1.0);
