@@ -1,5 +1,6 @@
 //! The dialogue of a probe, line by line, as people may see it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::mail::Printable;
@@ -33,27 +34,35 @@ pub struct Line<'a> {
     pub text: &'a str,
 }
 
-/// All lines in order, in one text: many are kept, one for each endpoint.
+/// All lines in order. Many transcripts are kept, one for each endpoint: it is one text, and what the lines of a reply
+/// have in common stands once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
+    /// Each line with a line feed behind it, which no cleaned text has.
     text: String,
-    lines: Vec<Mark>,
+    speeches: Vec<Speech>,
+    /// What is needed as long as there is more to come; `None` before the server's first word, and once it is closed.
+    hearing: Option<Box<Hearing>>,
+}
+
+/// Lines that somebody said at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Speech {
+    /// In microseconds; a probe lasts ten minutes at most.
+    at: u32,
+    from: Speaker,
+    lines: u16,
+}
+
+/// How the server is listened to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Hearing {
     /// What the server has begun to say, and when; `None` between its lines.
     begun: Option<(Duration, Vec<u8>)>,
-    /// What must not be shown of the server's words, as long as there is more to come.
+    /// What must not be shown of the server's words.
     redaction: Redaction,
     /// The server's challenges must not be shown.
     in_auth: bool,
-}
-
-/// A line in the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
-    /// In microseconds; a probe lasts ten minutes at most.
-    at: u32,
-    /// In octets. A line has 256 characters at most.
-    length: u16,
-    from: Speaker,
 }
 
 impl Transcript {
@@ -65,72 +74,76 @@ impl Transcript {
 
     /// From now on, this is not shown of what the server says; nor, during AUTH, are its challenges.
     pub fn conceal(&mut self, redaction: &Redaction, in_auth: bool) {
-        if self.redaction != *redaction {
-            self.redaction = redaction.clone();
+        let hearing = self.hearing.get_or_insert_default();
+        if hearing.redaction != *redaction {
+            hearing.redaction = redaction.clone();
         }
-        self.in_auth = in_auth;
+        hearing.in_auth = in_auth;
     }
 
     /// Adds bytes of the server, in whatever pieces they arrive.
     pub fn received(&mut self, at: Duration, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
-            let (begun_at, mut line) = self.begun.take().unwrap_or((at, Vec::new()));
+            let hearing = self.hearing.get_or_insert_default();
+            let (begun_at, mut line) = hearing.begun.take().unwrap_or((at, Vec::new()));
             let room = MAX_LINE.saturating_sub(line.len());
             line.extend(piece.iter().take(room));
+            hearing.begun = Some((begun_at, line));
             if piece.ends_with(b"\n") {
-                self.heard(begun_at, &line);
-            } else {
-                self.begun = Some((begun_at, line));
+                self.end();
             }
         }
     }
 
     /// Ends a line that the server left unfinished.
     pub fn end(&mut self) {
-        if let Some((at, line)) = self.begun.take() {
-            self.heard(at, &line);
-        }
-    }
-
-    fn heard(&mut self, at: Duration, line: &[u8]) {
-        let line = line.trim_ascii_end();
-        match line.split_at_checked(3) {
-            // RFC 4954 §4: 334 and a challenge.
-            Some((b"334", rest)) if self.in_auth && !rest.trim_ascii().is_empty() => {
-                self.push(at, Speaker::Server, format!("334 {REDACTED}").as_bytes());
-            }
-            _ => {
-                let text = self.redaction.apply(line).into_owned();
-                self.push(at, Speaker::Server, &text);
-            }
-        }
+        let Some(hearing) = &mut self.hearing else { return };
+        let Some((at, line)) = hearing.begun.take() else { return };
+        let text = hearing.shown(line.trim_ascii_end()).into_owned();
+        self.push(at, Speaker::Server, &text);
     }
 
     fn push(&mut self, at: Duration, from: Speaker, text: &[u8]) {
-        if self.lines.len() < MAX_LINES {
-            let text = Printable::from_bytes(text);
-            self.text.push_str(text.as_str());
-            let length = text.as_str().len().try_into().unwrap_or(u16::MAX);
-            self.lines.push(Mark { at: at.as_micros().try_into().unwrap_or(u32::MAX), length, from });
+        if self.speeches.iter().map(|speech| usize::from(speech.lines)).sum::<usize>() >= MAX_LINES {
+            return;
+        }
+        self.text.push_str(Printable::from_bytes(text).as_str());
+        self.text.push('\n');
+        let at = at.as_micros().try_into().unwrap_or(u32::MAX);
+        match self.speeches.last_mut() {
+            Some(last) if last.from == from && last.at == at => last.lines = last.lines.saturating_add(1),
+            _ => self.speeches.push(Speech { at, from, lines: 1 }),
         }
     }
 
     /// Nothing will be added: gives back the room for more, and forgets the secrets.
     pub fn close(&mut self) {
         self.end();
-        self.redaction = Redaction::default();
+        self.hearing = None;
         self.text.shrink_to_fit();
-        self.lines.shrink_to_fit();
+        self.speeches.shrink_to_fit();
     }
 
     /// The lines.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = Line<'_>> {
-        let mut start = 0;
-        self.lines.iter().map(move |mark| {
-            let end = usize::from(mark.length).saturating_add(start);
-            let text = self.text.get(start..end).unwrap_or_default();
-            start = end;
-            Line { at: Duration::from_micros(mark.at.into()), from: mark.from, text }
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let speeches = self.speeches.iter().flat_map(|speech| std::iter::repeat_n(speech, speech.lines.into()));
+        speeches.zip(self.text.split_terminator('\n')).map(|(speech, text)| Line {
+            at: Duration::from_micros(speech.at.into()),
+            from: speech.from,
+            text,
         })
+    }
+}
+
+impl Hearing {
+    /// What may be shown of a line.
+    fn shown<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        match line.split_at_checked(3) {
+            // RFC 4954 §4: 334 and a challenge.
+            Some((b"334", rest)) if self.in_auth && !rest.trim_ascii().is_empty() => {
+                format!("334 {REDACTED}").into_bytes().into()
+            }
+            _ => self.redaction.apply(line),
+        }
     }
 }

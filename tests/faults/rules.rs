@@ -103,7 +103,7 @@ fn faces(outcome: &Outcome) -> Vec<String> {
     }
     wrong.extend(unclean(&serde_json::from_str(&json).unwrap()).map(|text| format!("JSON holds {text:?}")));
     wrong.extend(exposition::read(&format!("{metrics}# EOF\n")).err());
-    let lines = outcome.findings.transcript.lines().len();
+    let lines = outcome.findings.transcript.lines().count();
     if lines > MOST_LINES || report.len() > 512 * 1024 {
         wrong.push(format!("{lines} lines of dialogue"));
     }
