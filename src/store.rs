@@ -50,7 +50,7 @@ pub struct History {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenCertificate {
     /// Of the server's own.
-    pub sha256: String,
+    pub sha256: Arc<str>,
     /// When it was first seen: when we began to look, or when another was seen before.
     pub since: SystemTime,
 }

@@ -6,6 +6,7 @@
 //! certificate chose it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::certificate::X509Certificate;
@@ -27,7 +28,7 @@ const MAX_NAMES: usize = 2000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// SHA-256 of the DER, in lower-case hexadecimal.
-    pub sha256: String,
+    pub sha256: Arc<str>,
     /// What it says; `None` if it is no certificate at all.
     pub facts: Option<Facts>,
 }
@@ -78,7 +79,7 @@ impl Certificate {
     /// Reads a certificate; never fails, since a certificate that cannot be read is a fact too.
     pub fn from_der(der: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-        Self { sha256: hex(digest.as_ref()), facts: Facts::from_der(der) }
+        Self { sha256: hex(digest.as_ref()).into(), facts: Facts::from_der(der) }
     }
 }
 

@@ -43,7 +43,7 @@ fn registry(outcome: &Outcome) -> Registry {
     if let Some((leaf, facts)) = certificate.leaf().and_then(|leaf| Some((leaf, leaf.facts.as_ref()?))) {
         let names = facts.dns_names.join(",");
         let labels = [
-            ("fingerprint_sha256", leaf.sha256.as_str()),
+            ("fingerprint_sha256", &*leaf.sha256),
             ("subject", facts.subject.as_str()),
             ("issuer", facts.issuer.as_str()),
             ("subjectalternative", &names),

@@ -328,7 +328,7 @@ fn smtp(outcome: &Outcome) -> Smtp {
         auth: stages(|offered| offered.auth.iter().map(Printable::to_string).collect()),
         capabilities: stages(|offered| offered.all.iter().map(|one| one.keyword.to_string()).collect()),
         size_limit_bytes: facts.tls.as_ref().or(facts.clear.as_ref()).and_then(|offered| offered.size_limit),
-        login: match &facts.login {
+        login: match facts.login.as_deref() {
             Some(fact @ LoginFact::Answered { mechanism, .. }) => {
                 Some(LoginView { mechanism: mechanism.name(), accepted: fact.is_accepted() })
             }

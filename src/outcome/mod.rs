@@ -41,7 +41,7 @@ pub struct Outcome {
     /// What was found.
     pub findings: Findings,
     /// Why it is no success; `None` means that it is one.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     /// What was expected, as far as it could be judged.
     pub judgements: Arc<[Judgement]>,
     /// How many probes in a row the server has turned away by now, this one included; the scheduler counts them.
@@ -92,7 +92,7 @@ pub struct Findings {
     /// It took leave after EHLO in clear; what it has of TLS is the last full probe's.
     pub light: bool,
     /// What broke the conversation; `None` when it ran to its end.
-    pub breakdown: Option<Failure>,
+    pub breakdown: Option<Box<Failure>>,
     /// The dialogue.
     pub transcript: Transcript,
 }

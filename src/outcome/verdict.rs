@@ -28,7 +28,8 @@ pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
     let (module, expect) = (&endpoint.module, &endpoint.module.expect);
     if expect.port_closed {
         let judgement = port_closed(&findings);
-        let failure = judgement.as_ref().map_or(findings.breakdown.clone(), |judgement| judgement.failure.clone());
+        let failure =
+            judgement.as_ref().map_or(findings.breakdown.clone(), |judgement| judgement.failure.clone().map(Box::new));
         return Outcome { endpoint, findings, failure, judgements: judgement.into_iter().collect(), turned_away: 0 };
     }
     let seen = [banner, auth_in_clear, starttls].iter().map(|judge| judge(expect, &findings));
@@ -36,7 +37,7 @@ pub fn judge(endpoint: Arc<Endpoint>, findings: Findings) -> Outcome {
     let inside = [tls_min, old_tls, certificate, auth].iter().map(|judge| judge(expect, &findings));
     let tried = [trials::login(module, &findings), trials::mail(module, &findings)];
     let judgements: Arc<[Judgement]> = seen.chain(clear).chain(inside).chain(tried).flatten().collect();
-    let unmet = || judgements.iter().find_map(|judgement| judgement.failure.clone());
+    let unmet = || judgements.iter().find_map(|judgement| judgement.failure.clone().map(Box::new));
     let failure = findings.breakdown.clone().or_else(unmet);
     Outcome { endpoint, findings, failure, judgements, turned_away: 0 }
 }

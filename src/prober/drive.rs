@@ -148,7 +148,7 @@ impl Dialogue<'_> {
                 Action::StartTls => self.start_tls().await?,
                 Action::Fail(step, fault) => {
                     let failure = Failure::of_fault(phase_of(step), &fault);
-                    self.run.findings.breakdown.get_or_insert(failure);
+                    self.run.findings.breakdown.get_or_insert(failure.into());
                     self.session.next_action()
                 }
                 Action::Done => return Ok(()),

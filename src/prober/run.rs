@@ -261,7 +261,7 @@ impl Run {
         if !self.findings.reached(self.phase) {
             self.lap(self.phase);
         }
-        self.findings.breakdown.get_or_insert(failure);
+        self.findings.breakdown.get_or_insert(failure.into());
     }
 
     /// Closes the books. `None` when the probe was stopped rather than finished.

@@ -214,7 +214,7 @@ async fn finish(endpoint: &Arc<Endpoint>, probe: JoinHandle<Option<Outcome>>) ->
             tracing::error!(endpoint = endpoint.title(), "the probe broke down: {error}");
             let mut findings = Findings::new(wall_clock());
             let detail = "the probe broke down; the log has the place";
-            findings.breakdown = Some(Failure::new(Phase::Resolve, Reason::Internal, detail));
+            findings.breakdown = Some(Failure::new(Phase::Resolve, Reason::Internal, detail).into());
             Some(verdict::judge(endpoint.clone(), findings))
         }
     }

@@ -153,7 +153,7 @@ impl<'a> Row<'a> {
     }
 
     pub(super) fn failure(&self) -> Option<&'a Failure> {
-        self.outcome?.failure.as_ref()
+        self.outcome?.failure.as_deref()
     }
 
     /// What the user calls the target, made safe to show.
@@ -201,7 +201,7 @@ impl<'a> Row<'a> {
     /// The fingerprint of the certificate; `None` when none was seen.
     pub(super) fn certificate_sha256(&self) -> Option<&'a str> {
         let seen = self.outcome?.findings.certificate.as_ref()?;
-        seen.leaf().map(|leaf| leaf.sha256.as_str())
+        seen.leaf().map(|leaf| &*leaf.sha256)
     }
 
     /// Why the certificate is not valid, in words; empty when it is, and when there is none.

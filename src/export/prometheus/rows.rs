@@ -104,7 +104,7 @@ impl View {
 
     pub(super) fn leaf(&self) -> Option<(&str, &CertificateFacts)> {
         let leaf = self.findings()?.certificate.as_ref()?.leaf()?;
-        leaf.facts.as_ref().map(|facts| (leaf.sha256.as_str(), facts))
+        leaf.facts.as_ref().map(|facts| (&*leaf.sha256, facts))
     }
 }
 

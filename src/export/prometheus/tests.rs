@@ -74,7 +74,7 @@ fn findings(number: u32) -> Findings {
         let mut failure = Failure::new(Phase::Banner, Reason::RateLimited, "as the test wants it");
         failure.code = Some(421);
         failure.enhanced_code = Some("4.7.0".into());
-        findings.breakdown = Some(failure);
+        findings.breakdown = Some(failure.into());
     }
     findings
 }

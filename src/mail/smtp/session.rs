@@ -76,7 +76,7 @@ pub enum Action {
     Done,
 }
 
-/// What the dialogue has shown so far.
+/// What the dialogue has shown so far. Many are kept: what few of them have is on the heap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The greeting; `None` until it was complete.
@@ -88,13 +88,13 @@ pub struct Facts {
     /// The last reply's code of each step that had one.
     pub codes: Vec<(Step, u16)>,
     /// What came of logging in; `None` when it was not asked for, not reached, or broke off.
-    pub login: Option<LoginFact>,
+    pub login: Option<Box<LoginFact>>,
     /// The answer to MAIL before TLS.
-    pub mail_clear: Option<Reply>,
+    pub mail_clear: Option<Box<Reply>>,
     /// The answer to MAIL.
-    pub mail: Option<Reply>,
+    pub mail: Option<Box<Reply>>,
     /// The answer to RCPT; there is none where MAIL was refused.
-    pub rcpt: Option<Reply>,
+    pub rcpt: Option<Box<Reply>>,
 }
 
 #[derive(Debug)]

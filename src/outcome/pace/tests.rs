@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn outcome(pace: Pace, failure: Option<Reason>) -> Outcome {
     let mut outcome = outcomes("a:587+").remove(0);
     outcome.endpoint = Arc::new(Endpoint { pace, interval: 60 * SECOND, ..Endpoint::clone(&outcome.endpoint) });
-    outcome.failure = failure.map(|reason| Failure::new(Phase::Connect, reason, "as the test wants it"));
+    outcome.failure = failure.map(|reason| Failure::new(Phase::Connect, reason, "as the test wants it").into());
     outcome
 }
 

@@ -145,7 +145,7 @@ fn outcome(host: &str, port: u16, failure: Option<(Phase, Reason)>) -> Outcome {
     let last = failure.map_or(Phase::Quit, |(phase, _)| phase);
     let passed = [Phase::Resolve, Phase::Connect].into_iter().take_while(|phase| *phase != last);
     findings.phases = passed.chain([last]).map(|phase| (phase, Duration::ZERO)).collect();
-    let failure = failure.map(|(phase, reason)| Failure::new(phase, reason, "as the test wants it"));
+    let failure = failure.map(|(phase, reason)| Box::new(Failure::new(phase, reason, "as the test wants it")));
     findings.breakdown = failure.clone();
     Outcome { endpoint: Arc::new(endpoint(host, port)), findings, failure, judgements: Arc::default(), turned_away: 0 }
 }

@@ -11,7 +11,7 @@ use crate::phase::Phase;
 
 /// `auth.expect`.
 pub(super) fn login(module: &Module, findings: &Findings) -> Verdict {
-    let (trial, fact) = (module.login.as_ref()?, findings.smtp.login.as_ref()?);
+    let (trial, fact) = (module.login.as_ref()?, findings.smtp.login.as_deref()?);
     let expectation = if trial.accepted { "auth_accepted" } else { "auth_rejected" };
     match fact {
         LoginFact::Unsafe(channel) => {

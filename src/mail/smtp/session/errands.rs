@@ -37,11 +37,11 @@ impl Session {
         match reply.code {
             400..=499 => self.fail(Step::MailClear, Fault::Transient(reply)),
             250 => {
-                self.facts.mail_clear = Some(reply);
+                self.facts.mail_clear = Some(reply.into());
                 self.send(Step::MailClear, State::ResetClear(stage), Command::Rset)
             }
             500..=599 => {
-                self.facts.mail_clear = Some(reply);
+                self.facts.mail_clear = Some(reply.into());
                 self.go_on(stage, Step::MailClear)
             }
             _ => self.fail(Step::MailClear, Fault::Unexpected(reply)),
@@ -55,7 +55,7 @@ impl Session {
         match Attempt::start(&login, self.channel, offered) {
             Ok((attempt, command)) => self.send(after, State::Auth(Box::new(attempt)), command),
             Err(fact) => {
-                self.facts.login = Some(fact);
+                self.facts.login = Some(fact.into());
                 self.leave(after)
             }
         }
@@ -68,7 +68,7 @@ impl Session {
             Turn::Fail(fault) => self.fail(Step::Auth, fault),
             Turn::Done(fact) => {
                 let accepted = fact.is_accepted();
-                self.facts.login = Some(fact.concealed(&self.redaction));
+                self.facts.login = Some(fact.concealed(&self.redaction).into());
                 if accepted && !self.leaving_early { self.ask(Step::Auth) } else { self.leave(Step::Auth) }
             }
         }
@@ -96,14 +96,14 @@ impl Session {
         match reply.code {
             250 => {
                 self.in_transaction = true;
-                self.facts.mail = Some(reply);
+                self.facts.mail = Some(reply.into());
                 if self.leaving_early {
                     return self.leave(Step::Mail);
                 }
                 self.send(Step::Mail, State::Rcpt, Command::Rcpt(envelope.to.clone()))
             }
             400..=599 => {
-                self.facts.mail = Some(reply);
+                self.facts.mail = Some(reply.into());
                 self.leave(Step::Mail)
             }
             _ => self.fail(Step::Mail, Fault::Unexpected(reply)),
@@ -115,7 +115,7 @@ impl Session {
         let reply = reply.concealed(&self.redaction);
         match reply.code {
             250 | 251 | 400..=599 => {
-                self.facts.rcpt = Some(reply);
+                self.facts.rcpt = Some(reply.into());
                 self.leave(Step::Rcpt)
             }
             _ => self.fail(Step::Rcpt, Fault::Unexpected(reply)),
