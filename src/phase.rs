@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-/// A step of a probe. The clock of each starts when its predecessor ends.
+/// A step of a probe. The clock of each starts when its predecessor ends; our own time between the server's last word
+/// and our next is in none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     /// The host's name to addresses.
     Resolve,
     /// TCP: SYN to the handshake's end, failed attempts at other addresses included.
     Connect,
-    /// The TLS handshake alone: after `connect` with implicit TLS, else after `starttls`.
+    /// The TLS handshake alone, our hello to the server's last word: after `connect` with implicit TLS, else after
+    /// `starttls`.
     Tls,
     /// To the last line of the greeting.
     Banner,

@@ -6,6 +6,7 @@ mod lab;
 mod support;
 
 use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -62,6 +63,39 @@ async fn a_delay_is_found_in_its_own_phase() {
     assert!(time(&outcome, Phase::Banner) >= Duration::from_millis(300), "the last line of the greeting counts");
     assert!(time(&outcome, Phase::Ehlo) >= Duration::from_millis(200));
     assert!(time(&outcome, Phase::Ehlo) < time(&outcome, Phase::Banner));
+}
+
+/// What a server says while the exporter has no time to read is not late.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_busy_exporter_does_not_make_a_server_slow() {
+    const BUSY: Duration = Duration::from_millis(900);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, connection) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || accepted.send(listener.accept().unwrap().0).unwrap());
+    let began = Instant::now();
+    let probing = tokio::spawn(async move { probe(address, "{security: plain}").await });
+    let mut server = connection.await.unwrap();
+    // The probe comes to wait for the greeting.
+    sleep(Duration::from_millis(50)).await;
+    server.write_all(b"220 mx ESMTP\r\n").unwrap();
+    let greeted = began.elapsed();
+    // It runs in this thread, which has no time for it now.
+    std::thread::sleep(BUSY);
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(server.try_clone().unwrap()).lines();
+        for answer in [&b"250 mx\r\n"[..], b"221 bye\r\n"] {
+            lines.next().unwrap().unwrap();
+            server.write_all(answer).unwrap();
+        }
+    });
+    let outcome = probing.await.unwrap();
+    assert_eq!(verdict(&outcome), "ok");
+    let banner = time(&outcome, Phase::Banner);
+    assert!(banner <= greeted, "{banner:?} of {greeted:?}");
+    let (duration, whole) = (outcome.findings.duration, began.elapsed());
+    assert!(duration + BUSY / 2 < whole, "{duration:?} of {whole:?}");
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::io_error;
 use super::zone::{self, socket_address};
+use super::{io_error, tcp};
 use crate::cert::name::ServerName;
 use crate::dns::Resolver;
 use crate::endpoint::Module;
@@ -144,6 +144,7 @@ fn failure(proxy: &Proxy, to: &Destination, fault: Fault) -> Failure {
 #[expect(clippy::disallowed_methods, reason = "the home of the sockets to targets")]
 async fn open(target: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    tcp::stamp(&socket);
     if let Some(source) = source {
         // A link-local one is of the same link.
         let interface = if let SocketAddr::V6(target) = target { target.scope_id() } else { 0 };

@@ -125,7 +125,7 @@ struct Dialogue<'a> {
     session: Session,
     /// The step whose time is running.
     step: Step,
-    /// When the last read ended; `None` before the first.
+    /// When what was read last came; `None` before the first.
     read_at: Option<Instant>,
     /// QUIT has been sent.
     left: bool,
@@ -178,6 +178,7 @@ impl Dialogue<'_> {
 
     async fn send(&mut self, command: &Command) -> Result<Action, Halt> {
         let line = command.to_line();
+        self.run.turn(self.read_at, self.run.now());
         self.run.findings.transcript.add(self.run.elapsed(), Speaker::Client, &command.shown());
         self.left |= *command == Command::Quit;
         let Some(stream) = &mut self.stream else { return Ok(Action::Done) };
@@ -202,16 +203,17 @@ impl Dialogue<'_> {
         if self.run.is_stopping() {
             self.session.leave_early();
         }
-        self.read_at = Some(self.run.now());
+        let at = stream.received().filter(|_| matches!(read, Ok(Ok(length)) if length > 0));
+        let at = at.unwrap_or_else(|| self.run.now());
+        self.read_at = Some(at);
         match read {
             Ok(Ok(0)) => self.ended(),
             // TLS ended without close_notify: the same as an end of the stream where more was due.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended(),
             Ok(Ok(length)) => {
                 let bytes = buffer.get(..length).unwrap_or_default();
-                let at = self.run.elapsed();
                 self.run.findings.transcript.conceal(self.session.redaction(), self.session.step() == Step::Auth);
-                self.run.findings.transcript.received(at, bytes);
+                self.run.findings.transcript.received(self.run.elapsed_at(at), bytes);
                 self.session.feed(bytes);
                 Ok(self.session.next_action())
             }
@@ -258,7 +260,7 @@ impl Dialogue<'_> {
     /// nothing it still says is answered with RST.
     async fn close(&mut self) {
         if self.left && self.step == Step::Quit {
-            self.run.lap(Phase::Quit);
+            self.run.lap_at(Phase::Quit, self.read_at.unwrap_or_else(|| self.run.now()));
         }
         let Some(stream) = &mut self.stream else { return };
         let left = self.left;

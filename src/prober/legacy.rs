@@ -111,7 +111,7 @@ async fn converse(aside: &mut Run, resolver: &Resolver, to: &Destination, newest
     let dialled = aside.within(dial(resolver, &endpoint.module, to, &waiting)).await?;
     let Ok(tcp) = dialled else { return Ok(Reply::default()) };
     aside.connected();
-    let mut stream = Stream::Clear(tcp);
+    let mut stream = Stream::new(tcp);
     if aside.endpoint.module.security != Security::Tls {
         let Some(ready) = drive::up_to_tls(aside, stream).await else { return Ok(Reply::default()) };
         stream = ready;

@@ -9,6 +9,7 @@
 //! - [`legacy`]: a second look at a server that is too old for the handshake, or ought to refuse what is too old.
 //! - [`zone`]: which interface a link-local address means.
 //! - [`drive`]: does what the protocol's session says.
+//! - [`tcp`]: a connection that knows when its bytes came.
 //! - [`io_error`]: the system's errors in the words of the contract.
 //!
 //! A probe that fails is a result like any other; nothing here returns an error to its caller.
@@ -20,6 +21,7 @@ mod io_error;
 mod legacy;
 mod run;
 mod stream;
+mod tcp;
 mod tls;
 mod zone;
 
@@ -124,7 +126,7 @@ impl Prober {
         }
         let resolver = self.resolver.load_full();
         let (tcp, _place) = connect::connect(run, &self.connections, &resolver, &peers).await?;
-        match Self::talk(run, Stream::Clear(tcp)).await {
+        match Self::talk(run, Stream::new(tcp)).await {
             // The connection is closed by now, and its place at the address is free for another look.
             Err(Halt::Failed(failure)) if run.is_too_old() => Err(legacy::look(run, &resolver, failure).await.into()),
             Ok(()) if run.wants_old_tls() => {

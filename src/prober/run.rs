@@ -1,7 +1,8 @@
 //! A probe under way: its clock, its deadlines, and what it has found.
 //!
-//! The clock of a phase starts when the one before it ends. Time that the probe spends waiting for its
-//! turn on our side ([`Run::leave_out`]) is in no phase, and takes nothing from the deadline.
+//! The clock of a phase starts when the one before it ends. Time that the probe spends on our side, waiting for its turn
+//! ([`Run::leave_out`]) or between the server's last word and our next ([`Run::turn`]), is in no phase, and takes nothing
+//! from the deadline.
 
 use std::future::Future;
 use std::pin::pin;
@@ -143,6 +144,13 @@ impl Run {
         }
     }
 
+    /// We have something to say, at last. What passed since the server's last word, or the end of the last phase, is
+    /// our own time.
+    pub(super) fn turn(&mut self, heard: Option<Instant>, at: Instant) {
+        let since = heard.map_or(self.clock.mark, |heard| heard.max(self.clock.mark));
+        self.leave_out(at.saturating_duration_since(since));
+    }
+
     /// The clock's time now.
     #[expect(clippy::unused_self, reason = "the clock belongs to the run")]
     pub(super) fn now(&self) -> Instant {
@@ -200,7 +208,12 @@ impl Run {
 
     /// The time in the transcript.
     pub(super) fn elapsed(&self) -> Duration {
-        now().0.saturating_duration_since(self.clock.start)
+        self.elapsed_at(now().0)
+    }
+
+    /// The time in the transcript of what was at that moment.
+    pub(super) fn elapsed_at(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.clock.start)
     }
 
     /// Awaits something, but not past the deadline of the phase, nor of the grace once the program stops.

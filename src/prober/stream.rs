@@ -7,17 +7,25 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
+
+use super::tcp::Tcp;
 
 /// A connection.
 pub(super) enum Stream {
     /// TCP.
-    Clear(TcpStream),
+    Clear(Tcp),
     /// TLS over TCP.
     Tls(Box<TlsStream<Watched>>),
 }
 
 impl Stream {
+    /// A connection as it is when it has just been made.
+    pub(super) fn new(tcp: TcpStream) -> Self {
+        Self::Clear(Tcp::new(tcp))
+    }
+
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Clear(tcp) => tcp.read(buffer).await,
@@ -41,10 +49,15 @@ impl Stream {
     pub(super) fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
         // Without it the measurement is less exact, and nothing else is lost.
-        let _ = self.tcp().set_quickack(true);
+        let _ = self.tcp().stream().set_quickack(true);
     }
 
-    fn tcp(&self) -> &TcpStream {
+    /// When the bytes came that were read last, which may be before we had time to read them.
+    pub(super) fn received(&self) -> Option<Instant> {
+        self.tcp().received()
+    }
+
+    fn tcp(&self) -> &Tcp {
         match self {
             Self::Clear(tcp) => tcp,
             Self::Tls(tls) => &tls.get_ref().0.tcp,
@@ -61,14 +74,16 @@ impl Stream {
 
     /// Our end of the connection.
     pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
-        self.tcp().local_addr()
+        self.tcp().stream().local_addr()
     }
 }
 
 /// A TCP connection during the handshake: it keeps the first bytes the peer sent, to see what they were
 /// if they are not TLS, and bounds how many there may be.
 pub(super) struct Watched {
-    tcp: TcpStream,
+    pub tcp: Tcp,
+    /// When the first bytes were written.
+    pub began: Option<Instant>,
     /// The first bytes received.
     pub first: Vec<u8>,
     received: usize,
@@ -79,8 +94,8 @@ pub(super) struct Watched {
 const FIRST: usize = 512;
 
 impl Watched {
-    pub(super) fn new(tcp: TcpStream, limit: usize) -> Self {
-        Self { tcp, first: Vec::new(), received: 0, limit }
+    pub(super) fn new(tcp: Tcp, limit: usize) -> Self {
+        Self { tcp, began: None, first: Vec::new(), received: 0, limit }
     }
 
     /// The handshake is over: the limits of the dialogue take over.
@@ -109,7 +124,9 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.began = self.began.or(self.tcp.sent());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -86,12 +86,12 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
         .ok_or_else(|| Failure::new(Phase::Tls, Reason::Internal, "the server name cannot be asked for in TLS"))?;
     let connect = TlsConnector::from(config).connect(name, Watched::new(tcp, MAX_HANDSHAKE)).into_fallible();
     let result = run.within(connect).await;
-    // What we make of the certificate is no part of the handshake.
-    let at = run.now();
+    let ended = run.now();
     run.findings.certificate = certificate_facts(run, &recorder.take());
     let mut tls = match result? {
         Ok(tls) => tls,
         Err((error, watched)) => {
+            run.turn(None, watched.began.unwrap_or(ended));
             let failure = failure(run, &error, &watched.first);
             if failure.reason == Reason::PlaintextOnTlsPort {
                 run.findings.transcript.received(run.elapsed(), &watched.first);
@@ -99,18 +99,22 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
             if run.findings.certificate.is_none() && is_too_old(&error) {
                 run.suspect_old_tls();
             }
-            run.lap_at(Phase::Tls, at);
+            run.lap_at(Phase::Tls, ended);
             return Err(failure.into());
         }
     };
-    run.lap_at(Phase::Tls, at);
     let (watched, connection) = tls.get_mut();
     watched.unwatch();
+    // From the hello to the server's last word. How long we calculate before and after it is our own affair.
+    run.turn(None, watched.began.unwrap_or(ended));
+    run.lap_at(Phase::Tls, watched.tcp.received().unwrap_or(ended));
+    let sent = watched.tcp.sent().unwrap_or(ended);
+    run.turn(None, sent);
     let facts = facts(connection);
     if let Some(facts) = &facts {
         let event =
             format!("TLS: {} {} {}", facts.version.as_str(), facts.cipher, facts.group.as_deref().unwrap_or(""));
-        run.findings.transcript.add(run.elapsed(), Speaker::Event, &event);
+        run.findings.transcript.add(run.elapsed_at(sent), Speaker::Event, &event);
     }
     run.findings.tls = facts.map(Arc::new);
     let stream = Stream::Tls(Box::new(tls));

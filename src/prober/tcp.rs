@@ -1,0 +1,123 @@
+//! A TCP connection that knows when the bytes it has read came.
+//!
+//! The kernel stamps what it receives (`SO_TIMESTAMPNS`, socket(7)). Without that, the time that this program takes to
+//! wake up, when the processor is busy with other things, would be shown as the server's. Where there is no stamp, the
+//! time of reading counts.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// How long bytes may have waited for us. The stamp is of the wall clock, and one that differs by more says that
+/// somebody has set it.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A connection, and the times of its last bytes in each direction.
+pub(super) struct Tcp {
+    inner: TcpStream,
+    received: Option<Instant>,
+    sent: Option<Instant>,
+}
+
+impl Tcp {
+    pub(super) fn new(inner: TcpStream) -> Self {
+        Self { inner, received: None, sent: None }
+    }
+
+    /// When the last bytes read had come.
+    pub(super) fn received(&self) -> Option<Instant> {
+        self.received
+    }
+
+    /// When the last bytes written were handed over.
+    pub(super) fn sent(&self) -> Option<Instant> {
+        self.sent
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.inner
+    }
+}
+
+/// Wants stamps from a socket; best before it connects, since the first bytes may come with the connection.
+#[cfg(target_os = "linux")]
+pub(super) fn stamp(socket: &impl AsFd) {
+    // Without it the measurement is less exact, and nothing else is lost.
+    let _ = nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::ReceiveTimestampns, &true);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn stamp(_: &impl AsFd) {}
+
+/// Reads what there is, and when it came by the wall clock.
+#[cfg(target_os = "linux")]
+fn receive(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<(usize, Option<Duration>)> {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, cmsg_space, recvmsg};
+    use nix::sys::time::TimeSpec;
+
+    let mut parts = [io::IoSliceMut::new(buffer)];
+    let mut control = [0; cmsg_space::<TimeSpec>()];
+    let message = recvmsg::<()>(tcp.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
+    let stamp = message.cmsgs().ok().and_then(|mut all| {
+        all.find_map(|one| if let ControlMessageOwned::ScmTimestampns(time) = one { Some(time.into()) } else { None })
+    });
+    Ok((message.bytes, stamp))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn receive(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<(usize, Option<Duration>)> {
+    Ok((tcp.try_read(buffer)?, None))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the moments of reading and writing, of which a probe's clock is made")]
+fn now() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
+}
+
+/// When bytes came that were read now and stamped then.
+fn came(stamp: Option<Duration>, (now, wall): (Instant, SystemTime)) -> Instant {
+    let waited = stamp.and_then(|stamp| wall.duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(stamp));
+    waited.filter(|waited| *waited <= LONGEST_WAIT).and_then(|waited| now.checked_sub(waited)).unwrap_or(now)
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.inner.poll_read_ready(cx))?;
+            let room = buf.initialize_unfilled();
+            match self.inner.try_io(Interest::READABLE, || receive(&self.inner, room)) {
+                Ok((length, stamp)) => {
+                    if length > 0 {
+                        self.received = Some(came(stamp, now()));
+                    }
+                    buf.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        // Before it: the answer may be here when the kernel comes back.
+        self.sent = Some(now().0);
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
