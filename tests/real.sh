@@ -1,6 +1,7 @@
 #!/bin/bash
 # Tests against the real parts: Postfix, Exim, OpenSMTPD, Dovecot, Knot DNS, HAProxy, Dante, microsocks, tinyproxy, Squid,
-# fail2ban, Prometheus, Alertmanager, blackbox_exporter, Chromium, systemd's tools, and the schemas of Kubernetes.
+# fail2ban, OpenSSL, Prometheus, Alertmanager, blackbox_exporter, Chromium, systemd's tools, and the schemas of
+# Kubernetes.
 # Installs what it needs (Debian, root), starts it on loopback and in network namespaces, runs the ignored tests, and
 # stops it again.
 # Arguments go to the tests: tests/real.sh prometheus
@@ -33,7 +34,7 @@ tests/real/demo.sh start "$dir"
 # In namespaces of its own, and most of its time asleep: beside those that do not mind.
 REAL_DIR=$dir cargo test --locked --test real_host -- --ignored --test-threads=1 "$@" >"$dir/logs/real_host.log" 2>&1 &
 host=$!
-REAL_DIR=$dir cargo test --locked --test real_page --test real_net --test real_tls --test real_dns -- --ignored --test-threads=1 "$@"
+REAL_DIR=$dir cargo test --locked --test real_page --test real_net --test real_tls --test real_certificates --test real_dns -- --ignored --test-threads=1 "$@"
 wait "$host" || die_of "$dir/logs/real_host.log"
 REAL_DIR=$dir cargo test --locked --test real --test real_web --test real_shard --test real_citizen --test real_auth --test real_changes --test real_proxy --test systemd -- --ignored --test-threads=1 "$@"
 REAL_DIR=$dir cargo test --locked --test real_dashboards -- --ignored --nocapture "$@"

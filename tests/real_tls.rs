@@ -1,31 +1,22 @@
 //! OpenSSL's own server, pinned to one version, cipher suite and group after the other: how each probe ends, and that
-//! the certificate is seen, up to TLS 1.2 always. And OpenSSL's own reading of certificates beside ours.
+//! the certificate is seen, up to TLS 1.2 always. `tests/real_certificates.rs` has it show certificates of every kind.
 //!
 //! `tests/real.sh` installs openssl and runs this.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
-mod lab;
 mod support;
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
-use std::time::Duration;
 
-use lab::forge::{Forged, GENERALIZED, UTC, alternative_names, dns};
-use mail_endpoint_exporter::cert::facts::{Certificate, Facts};
+use mail_endpoint_exporter::cert::facts::Facts;
 use mail_endpoint_exporter::outcome::Outcome;
-use mail_endpoint_exporter::prober::Prober;
-use support::{folder, no_names, one_endpoint, verdict};
+use support::s_server::{SServer, done, openssl};
+use support::{folder, verdict};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 /// What the server is pinned to, with which key, how the probe ends, and what is then known of its TLS.
 const ROWS: &[(&str, &str, &str, &str)] = &[
@@ -130,25 +121,6 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("-tls1 -cipher AES256-SHA:@SECLEVEL=0", "rsa", "tls_version in tls", "TLSv1.0 TLS_RSA_WITH_AES_256_CBC_SHA"),
 ];
 
-/// `openssl s_server` that speaks SMTP by way of its standard input and output.
-struct SServer {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for SServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn openssl(args: &str) -> Command {
-    let mut command = Command::new("openssl");
-    command.args(args.split(' '));
-    command
-}
-
 /// The keys of servers, as OpenSSL makes them.
 const KEYS: &[(&str, &str)] = &[
     ("rsa", "RSA -pkeyopt rsa_keygen_bits:2048"),
@@ -167,10 +139,6 @@ const KEYS: &[(&str, &str)] = &[
     ("ed448", "ED448"),
 ];
 
-fn done(command: &mut Command) {
-    assert!(command.stderr(Stdio::null()).status().unwrap().success(), "{command:?}");
-}
-
 /// A key of this kind and a certificate for it.
 fn make_key(folder: &Path, kind: &str) {
     let key = folder.join(format!("{kind}.key"));
@@ -185,32 +153,6 @@ fn make_key(folder: &Path, kind: &str) {
     let certificate = folder.join(format!("{kind}.pem"));
     let mut command = openssl("req -x509 -days 90 -subj /CN=mail.example.org -key");
     done(command.arg(key).arg("-out").arg(certificate));
-}
-
-impl SServer {
-    fn start(folder: &Path, args: &str, kind: &str) -> SServer {
-        let free = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let mut command = openssl(&format!("s_server -quiet -accept {address} {args}"));
-        command
-            .arg("-cert")
-            .arg(folder.join(format!("{kind}.pem")))
-            .arg("-key")
-            .arg(folder.join(format!("{kind}.key")));
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = piped.spawn().unwrap();
-        let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            // The greeting waits in the pipe until a client has made the handshake.
-            let _ = input.write_all(b"220 mx ESMTP\r\n").and_then(|()| input.flush());
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let answer: &[u8] = if line.starts_with("QUIT") { b"221 bye\r\n" } else { b"250 mx\r\n" };
-                let _ = input.write_all(answer).and_then(|()| input.flush());
-            }
-        });
-        SServer { child, address }
-    }
 }
 
 /// A mail server in clear in front of it, for STARTTLS.
@@ -234,21 +176,6 @@ async fn in_front_of(server: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Probes until the server listens.
-async fn once_it_listens(address: SocketAddr, module: &str) -> Outcome {
-    /// The roots of the machine are read once.
-    static PROBER: LazyLock<Prober> = LazyLock::new(|| Prober::new(no_names(), 2));
-    let config = one_endpoint(address, module);
-    for _ in 0..250 {
-        let outcome = PROBER.probe(config.endpoints[0].clone(), &CancellationToken::new()).await.unwrap();
-        if !["refused in connect", "reset in tls", "closed in tls"].contains(&verdict(&outcome).as_str()) {
-            return outcome;
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    panic!("openssl s_server does not listen");
-}
-
 /// What is known of TLS: version, suite and group.
 fn tls_of(outcome: &Outcome) -> Option<String> {
     let tls = outcome.findings.tls.as_ref()?;
@@ -268,7 +195,7 @@ async fn every_version_suite_and_group_is_observed() {
     make_key(&folder, "ec");
     for (args, kind, expected, agreed) in ROWS {
         for security in ["tls", "starttls"] {
-            let server = SServer::start(&folder, args, kind);
+            let mut server = SServer::start(&folder, args, kind);
             // The greeting of OpenSSL's server is the one inside TLS: after STARTTLS it would be one too many.
             let modern = *expected == "ok";
             if modern && security == "starttls" {
@@ -276,7 +203,7 @@ async fn every_version_suite_and_group_is_observed() {
             }
             let address = if security == "tls" { server.address } else { in_front_of(server.address).await };
             let module = format!("{{security: {security}, timeout: 10s, expect: {{certificate: any}}}}");
-            let outcome = once_it_listens(address, &module).await;
+            let outcome = server.probe_at(address, &module).await.unwrap();
             let what = format!("{args}, {kind}, {security}: {:?}", outcome.failure);
             assert_eq!(verdict(&outcome), *expected, "{what}");
             let text = tls_of(&outcome);
@@ -383,9 +310,9 @@ impl Pinned {
     }
 
     async fn check(self, folder: PathBuf) {
-        let server = SServer::start(&folder, &self.args, self.key);
+        let mut server = SServer::start(&folder, &self.args, self.key);
         let module = "{security: tls, timeout: 20s, expect: {certificate: any}}";
-        let outcome = once_it_listens(server.address, module).await;
+        let outcome = server.probe(module).await.unwrap();
         let what = format!("{} with {}: {:?}", self.args, self.key, outcome.failure);
         let (ends, agreed) = self.expected();
         assert_eq!(verdict(&outcome), ends, "{what}");
@@ -439,9 +366,9 @@ async fn every_kind_of_key_is_seen() {
     for (kind, by_12, by_13, name) in BY_KEY {
         make_key(&folder, kind);
         for (version, ends) in [("-tls1_2", by_12), ("-tls1_3", by_13)] {
-            let server = SServer::start(&folder, &format!("{version} -cipher ALL:@SECLEVEL=0"), kind);
+            let mut server = SServer::start(&folder, &format!("{version} -cipher ALL:@SECLEVEL=0"), kind);
             let module = "{security: tls, timeout: 20s, expect: {certificate: any}}";
-            let outcome = once_it_listens(server.address, module).await;
+            let outcome = server.probe(module).await.unwrap();
             let what = format!("{kind} {version}: {:?}", outcome.failure);
             assert_eq!(verdict(&outcome), *ends, "{what}");
             let seen = leaf_of(&outcome).map(|facts| facts.key.as_str());
@@ -470,78 +397,13 @@ async fn a_server_that_would_still_speak_old_tls_is_found() {
     let folder = folder();
     make_key(&folder, "rsa");
     for (args, expected, found) in OLD_TLS {
-        let server = SServer::start(&folder, args, "rsa");
+        let mut server = SServer::start(&folder, args, "rsa");
         let module = "{security: tls, timeout: 10s, expect: {certificate: any, old_tls: refused}}";
-        let outcome = once_it_listens(server.address, module).await;
+        let outcome = server.probe(module).await.unwrap();
         assert_eq!(verdict(&outcome), *expected, "{args}: {:?}", outcome.failure);
         let judged = outcome.judgements.iter().find(|one| one.expectation == "old_tls");
         let judged = judged.unwrap_or_else(|| panic!("{args}: not judged"));
         assert!(judged.found.starts_with(found), "{args}: {}", judged.found);
         assert_eq!(outcome.findings.tls.unwrap().version.as_str(), "TLSv1.3", "{args}");
-    }
-}
-
-/// What OpenSSL prints of a certificate.
-fn printed(folder: &Path, der: &[u8], args: &str) -> String {
-    let path: PathBuf = folder.join("one.der");
-    fs::write(&path, der).unwrap();
-    let mut child = openssl(&format!("x509 -inform DER -noout {args}"))
-        .arg("-in")
-        .arg(path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut text = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-    assert!(child.wait().unwrap().success(), "{args}: {text}");
-    text
-}
-
-#[test]
-#[ignore = "needs openssl"]
-fn the_facts_are_those_that_openssl_prints() {
-    let folder = folder();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let base = || Forged {
-        extensions: vec![alternative_names(&[dns("mail.example.org")])],
-        ..Forged::new("mail.example.org", "Root", &key)
-    };
-    let until = |tag, text: &str| Forged { not_after: (tag, text.into()), ..base() };
-    let from = |tag, text: &str| Forged { not_before: (tag, text.into()), ..base() };
-    let kinds = [
-        base(),
-        until(UTC, "491231235959Z"),
-        until(UTC, "500101000000Z"),
-        until(GENERALIZED, "20400101000000Z"),
-        until(GENERALIZED, "20500101000000Z"),
-        until(GENERALIZED, "99991231235959Z"),
-        from(UTC, "000229123456Z"),
-        from(GENERALIZED, "19000228000000Z"),
-        from(GENERALIZED, "16000229000000Z"),
-        Forged { serial: vec![0x7f; 21], ..base() },
-        Forged { serial: vec![1], ..base() },
-        Forged { version: None, extensions: Vec::new(), ..base() },
-        Forged { key: lab::forge::rsa_key(1024), ..base() },
-        Forged { key: lab::forge::rsa_key(16384), ..base() },
-        Forged { signature: lab::forge::ECDSA_SHA1, ..base() },
-        Forged { signature: lab::forge::RSA_MD5, ..base() },
-    ];
-    for forged in kinds {
-        let der = forged.signed_by(&key);
-        let facts = Certificate::from_der(&der).facts.unwrap();
-        let text = printed(&folder, &der, "-serial -startdate -enddate -dateopt iso_8601 -text");
-        let field = |name: &str| {
-            text.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_else(|| panic!("{name} in {text}"))
-        };
-        let date = |seconds: Option<i64>| {
-            let text = mail_endpoint_exporter::export::time::rfc3339(seconds.unwrap()).unwrap();
-            text.replace('T', " ")
-        };
-        assert_eq!(field("serial=").to_ascii_lowercase(), facts.serial, "{text}");
-        assert_eq!(field("notBefore="), date(facts.not_before));
-        assert_eq!(field("notAfter="), date(facts.not_after));
-        assert_eq!(field("Signature Algorithm: "), facts.signature);
-        let size = format!("({} bit)", facts.key.replace("ECDSA P-", "RSA ").trim_start_matches("RSA "));
-        assert!(text.contains(&size), "{size}: {text}");
     }
 }

@@ -14,6 +14,7 @@
 pub mod alone;
 pub mod program;
 pub mod rig;
+pub mod s_server;
 
 use std::collections::HashMap;
 use std::fs;
