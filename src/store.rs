@@ -37,7 +37,7 @@ pub struct History {
     /// Those that failed, by where and why.
     pub failures: BTreeMap<(Phase, Reason), u64>,
     /// The times of each phase that was ever reached, in the order of phases.
-    pub phases: Vec<(Phase, Histogram)>,
+    pub phases: Box<[(Phase, Histogram)]>,
     /// When the last success ended; `None` before the first.
     pub last_success: Option<SystemTime>,
     /// The last failures, the newest first.
@@ -63,27 +63,33 @@ impl History {
             attempts: 0,
             retries: 0,
             failures: BTreeMap::new(),
-            phases: Vec::new(),
+            phases: Box::default(),
             last_success: None,
             recent_failures: Vec::new(),
             certificate: None,
         }
     }
 
+    /// The times of a phase; `None` where it was never reached.
+    fn times(&mut self, phase: Phase) -> Option<&mut Histogram> {
+        let at = self.phases.binary_search_by_key(&phase, |(phase, _)| *phase).ok()?;
+        self.phases.get_mut(at).map(|(_, times)| times)
+    }
+
     fn add(&mut self, outcome: Arc<Outcome>) {
         self.attempts = self.attempts.saturating_add(1);
+        let reached = outcome.findings.phases.iter().map(|(phase, _)| *phase);
+        // Few endpoints ever reach another phase than in their first probe.
+        let new: Vec<Phase> = reached.filter(|phase| self.times(*phase).is_none()).collect();
+        if !new.is_empty() {
+            let new = new.into_iter().map(|phase| (phase, Histogram::default()));
+            let mut phases: Vec<_> = std::mem::take(&mut self.phases).into_iter().chain(new).collect();
+            phases.sort_by_key(|(phase, _)| *phase);
+            phases.dedup_by_key(|(phase, _)| *phase);
+            self.phases = phases.into();
+        }
         for (phase, duration) in &outcome.findings.phases {
-            let at = match self.phases.binary_search_by_key(phase, |(phase, _)| *phase) {
-                Ok(at) => at,
-                Err(at) => {
-                    // Few endpoints ever reach another phase than in their first probe.
-                    let missing = outcome.findings.phases.len().saturating_sub(self.phases.len());
-                    self.phases.reserve_exact(missing);
-                    self.phases.insert(at, (*phase, Histogram::default()));
-                    at
-                }
-            };
-            if let Some((_, times)) = self.phases.get_mut(at) {
+            if let Some(times) = self.times(*phase) {
                 times.observe(*duration);
             }
         }
