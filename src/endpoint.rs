@@ -81,7 +81,7 @@ pub struct Endpoint {
     /// Which addresses of the host count.
     pub family: Family,
     /// What DNS said of the host. `None` when nobody asked before the probe: the probe itself does.
-    pub found: Option<Found>,
+    pub found: Option<Arc<Found>>,
     /// How it is probed.
     pub module: Arc<Module>,
     /// The file with the certificate that the server ought to show, if the target names one.

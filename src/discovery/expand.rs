@@ -110,6 +110,7 @@ impl Work<'_> {
             addresses: AddressCount::of(&addresses.all),
             fault: addresses.fault(blueprint, wanted.is_empty()).map(|fault| fault.of(name)),
         };
+        let found = Arc::new(found);
         if wanted.is_empty() && found.fault.is_some() {
             self.endpoint(Endpoint { found: Some(found), ..blueprint.clone() });
             return;
@@ -157,8 +158,8 @@ impl Work<'_> {
 
     /// There is nothing to connect to, and every probe says why.
     fn nowhere(&mut self, blueprint: &Endpoint, fault: NameFault) {
-        let found = Some(Found { fault: Some(fault), ..Found::default() });
-        self.endpoint(Endpoint { found, ..blueprint.clone() });
+        let found = Found { fault: Some(fault), ..Found::default() };
+        self.endpoint(Endpoint { found: Some(found.into()), ..blueprint.clone() });
     }
 
     /// What is found twice is probed once.

@@ -51,7 +51,7 @@ fn found(family: Family, answers: &[&str]) -> String {
     for endpoint in &expansion.endpoints {
         words.push(endpoint.address.map_or("-".into(), |address| address.to_string()));
     }
-    let fault = expansion.endpoints.first().and_then(|one| one.found.clone()).and_then(|found| found.fault);
+    let fault = expansion.endpoints.first().and_then(|one| one.found.clone()).and_then(|found| found.fault.clone());
     words.extend(fault.map(|fault| format!("{:?}", fault.kind)));
     words.extend((!expansion.is_complete).then(|| "…".into()));
     words.join(" ")

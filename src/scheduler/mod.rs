@@ -30,34 +30,34 @@ const STOP: Duration = Duration::from_secs(5);
 
 /// Runs the tasks of all endpoints.
 pub struct Scheduler {
-    shared: Shared,
-    running: HashMap<EndpointId, Running>,
+    shared: Arc<Shared>,
+    running: HashMap<EndpointId, Arc<Running>>,
     max_concurrent_probes: usize,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 /// What every task needs.
-#[derive(Clone)]
 struct Shared {
     prober: Arc<Prober>,
     store: Arc<Store>,
     /// Replaced when the number of places changes: probes that run then give theirs back to the old one.
-    places: Arc<ArcSwap<Semaphore>>,
+    places: ArcSwap<Semaphore>,
 }
 
+/// What a task is told.
 struct Running {
-    /// What the task probes next; another value takes effect with its next probe.
-    current: Arc<ArcSwap<Endpoint>>,
+    /// What it probes next; another value takes effect with its next probe.
+    current: ArcSwap<Endpoint>,
     stop: CancellationToken,
 }
 
 impl Scheduler {
     /// A scheduler with nothing to do yet. At most so many probes run at once.
     pub fn new(prober: Arc<Prober>, store: Arc<Store>, max_concurrent_probes: usize) -> Self {
-        let places = Arc::new(ArcSwap::from_pointee(Semaphore::new(max_concurrent_probes)));
+        let places = ArcSwap::from_pointee(Semaphore::new(max_concurrent_probes));
         Self {
-            shared: Shared { prober, store, places },
+            shared: Arc::new(Shared { prober, store, places }),
             running: HashMap::new(),
             max_concurrent_probes,
             tasks: TaskTracker::new(),
@@ -90,9 +90,10 @@ impl Scheduler {
                 running.current.store(endpoint.clone());
                 continue;
             }
-            let (current, stop) = (Arc::new(ArcSwap::new(endpoint.clone())), self.stop.child_token());
-            self.tasks.spawn(run(self.shared.clone(), current.clone(), stop.clone()));
-            self.running.insert(id, Running { current, stop });
+            let running = Running { current: ArcSwap::new(endpoint.clone()), stop: self.stop.child_token() };
+            let running = Arc::new(running);
+            self.tasks.spawn(run(self.shared.clone(), running.clone()));
+            self.running.insert(id, running);
         }
     }
 
@@ -106,39 +107,40 @@ impl Scheduler {
     }
 }
 
-/// The life of one endpoint.
-async fn run(shared: Shared, current: Arc<ArcSwap<Endpoint>>, stop: CancellationToken) {
-    let plan = {
-        let endpoint = current.load();
-        Plan::new(endpoint.interval, endpoint.id().fraction())
-    };
-    let start = now();
-    let mut tick = plan.first();
-    let mut last: Option<Arc<Outcome>> = None;
-    loop {
-        tokio::select! {
-            () = sleep_until(start + tick) => {}
-            () = stop.cancelled() => return,
-        }
-        let endpoint = current.load_full();
-        // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
-        let turn = Box::pin(turn(&shared, &endpoint, &plan, start + tick, last.as_ref(), &stop));
-        let missed = match turn.await {
-            Turn::Probed(outcome) => {
-                last = Some(outcome);
-                Skip::Running
+/// The life of one endpoint. Most of it is waiting, and there are very many: it holds nothing that can be had again.
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+fn run(shared: Arc<Shared>, running: Arc<Running>) -> impl Future<Output = ()> + Send {
+    async move {
+        let start = now();
+        let mut tick = Plan::of(&running.current.load()).first();
+        let mut last: Option<Arc<Outcome>> = None;
+        loop {
+            tokio::select! {
+                () = sleep_until(start + tick) => {}
+                () = running.stop.cancelled() => return,
             }
-            Turn::Skipped(skip) => {
-                shared.store.skipped(skip, 1);
-                skip
+            let endpoint = running.current.load_full();
+            // With another interval it would be another task's.
+            let plan = Plan::of(&endpoint);
+            // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
+            let turn = Box::pin(turn(&shared, &endpoint, &plan, start + tick, last.as_ref(), &running.stop));
+            let missed = match turn.await {
+                Turn::Probed(outcome) => {
+                    last = Some(outcome);
+                    Skip::Running
+                }
+                Turn::Skipped(skip) => {
+                    shared.store.skipped(skip, 1);
+                    skip
+                }
+                Turn::Stopped => return,
+            };
+            let (next, count) = plan.next(tick, now() - start, pace::when_failing(&endpoint, last.as_deref()));
+            if count > 0 {
+                shared.store.skipped(missed, count);
             }
-            Turn::Stopped => return,
-        };
-        let (next, count) = plan.next(tick, now() - start, pace::when_failing(&endpoint, last.as_deref()));
-        if count > 0 {
-            shared.store.skipped(missed, count);
+            tick = next;
         }
-        tick = next;
     }
 }
 
@@ -150,7 +152,7 @@ enum Turn {
 
 /// One tick: a probe, unless its time has passed, and its repetitions until a failure is confirmed.
 async fn turn(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     endpoint: &Arc<Endpoint>,
     plan: &Plan,
     due: Instant,
@@ -230,7 +232,7 @@ struct Attempt {
 }
 
 /// `None` when the program stopped before the probe was over.
-async fn probe(shared: Shared, attempt: Attempt, stop: CancellationToken) -> Option<Outcome> {
+async fn probe(shared: Arc<Shared>, attempt: Attempt, stop: CancellationToken) -> Option<Outcome> {
     let _in_flight = shared.store.probe_begins(attempt.lateness);
     match &attempt.earlier {
         Some(earlier) => shared.prober.probe_lightly(attempt.endpoint, earlier, &stop).await,

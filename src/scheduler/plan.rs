@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::endpoint::Endpoint;
+
 /// The longest time over which the first probes are spread.
 const FIRST_ROUND: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan of an endpoint, which is the same each time.
+    pub fn of(endpoint: &Endpoint) -> Self {
+        Self::new(endpoint.interval, endpoint.id().fraction())
+    }
+
     /// A plan for an interval; `fraction` (0 ≤ f < 1) is the endpoint's own place in it.
     pub fn new(interval: Duration, fraction: f64) -> Self {
         let offset = interval.mul_f64(fraction);
