@@ -91,16 +91,23 @@ impl AsyncRead for Tcp {
         loop {
             ready!(self.inner.poll_read_ready(cx))?;
             let room = buf.initialize_unfilled();
-            match self.inner.try_io(Interest::READABLE, || receive(&self.inner, room)) {
-                Ok((length, stamp)) => {
-                    if length > 0 {
-                        self.received = Some(came(stamp, now()));
-                    }
-                    buf.advance(length);
-                    return Poll::Ready(Ok(()));
+            let (whole, mut read) = (room.len(), None);
+            let tried = self.inner.try_io(Interest::READABLE, || {
+                let (length, stamp) = receive(&self.inner, room)?;
+                read = Some((length, stamp));
+                // Less than would have fitted is all there is: to say so spares the call that finds nothing.
+                if 0 < length && length < whole { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            if let Some((length, stamp)) = read {
+                if length > 0 {
+                    self.received = Some(came(stamp, now()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                buf.advance(length);
+                return Poll::Ready(Ok(()));
+            }
+            match tried {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                _ => {}
             }
         }
     }
@@ -111,6 +118,20 @@ impl AsyncWrite for Tcp {
         // Before it: the answer may be here when the kernel comes back.
         self.sent = Some(now().0);
         Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    /// The two records that end a handshake go as one segment.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.sent = Some(now().0);
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
