@@ -41,18 +41,24 @@ use crate::phase::Phase;
 use connect::{Connections, Peer};
 use run::{Halt, Run};
 use stream::Stream;
+use tcp::Stamping;
 
 /// Probes endpoints; shared by the scheduler, the command line and HTTP.
 pub struct Prober {
     resolver: ArcSwap<Resolver>,
     connections: Connections,
+    _stamping: Stamping,
 }
 
 impl Prober {
     /// A prober that keeps to so many connections an address.
     pub fn new(resolver: impl Into<Arc<Resolver>>, max_connections_per_address: usize) -> Self {
         tls::warm_up();
-        Self { resolver: ArcSwap::from(resolver.into()), connections: Connections::new(max_connections_per_address) }
+        Self {
+            resolver: ArcSwap::from(resolver.into()),
+            connections: Connections::new(max_connections_per_address),
+            _stamping: Stamping::begin(),
+        }
     }
 
     /// At most so many sockets are open at once, those to name servers too.

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -54,6 +55,20 @@ pub(super) fn stamp(socket: &impl AsFd) {
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn stamp(_: &impl AsFd) {}
+
+/// Keeps the kernel stamping. It does so as long as any socket wants it, and to begin and to end is dear (it changes its
+/// own code), while a connection every other moment has none beside it.
+pub(super) struct Stamping {
+    _socket: Option<Socket>,
+}
+
+impl Stamping {
+    pub(super) fn begin() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).ok();
+        socket.iter().for_each(stamp);
+        Self { _socket: socket }
+    }
+}
 
 /// Reads what there is, and when it came by the wall clock.
 #[cfg(target_os = "linux")]
