@@ -67,7 +67,22 @@ pub(crate) struct Role {
 
 impl Role {
     pub(crate) fn start(arguments: &[&str]) -> Role {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::begin(Command::new(std::env::current_exe().unwrap()), arguments)
+    }
+
+    /// One that has the processor whenever it wants it, before all others; root may do so.
+    pub(crate) fn start_first(arguments: &[&str]) -> Role {
+        const REAL_TIME: [&str; 2] = ["--fifo", "1"];
+        let granted = Command::new("chrt").args(REAL_TIME).arg("true").stderr(Stdio::null()).status();
+        if !granted.is_ok_and(|status| status.success()) {
+            return Self::start(arguments);
+        }
+        let mut command = Command::new("chrt");
+        command.args(REAL_TIME).arg(std::env::current_exe().unwrap());
+        Self::begin(command, arguments)
+    }
+
+    fn begin(mut command: Command, arguments: &[&str]) -> Role {
         command.arg("role").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(&mut command);
         let stdin = process.child.stdin.take().unwrap();

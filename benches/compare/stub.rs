@@ -2,7 +2,7 @@
 //!
 //! The delays are kept by a thread of its own, since the timers of the runtime count in milliseconds. How
 //! late the server was all the same is noted, so that nobody else is blamed for it. It stands for another machine: where
-//! the processor is fought for, it comes before everybody else, as far as the system lets it.
+//! the processor is fought for, it comes before everybody else (`chrt`), as far as the system lets it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -48,7 +48,9 @@ impl Stub {
 
     /// One that waits so many milliseconds in each of [`PHASES`].
     pub(crate) fn with_delays(millis: [u64; 6]) -> Stub {
-        let mut role = Role::start(&["stub", &millis.map(|one| one.to_string()).join(",")]);
+        let plan = millis.map(|one| one.to_string()).join(",");
+        let start = if millis == [0; 6] { Role::start } else { Role::start_first };
+        let mut role = start(&["stub", &plan]);
         let line = role.line();
         let (port, ca) = line.split_once(' ').unwrap();
         Stub { port: port.parse().unwrap(), ca: ca.into(), role }
@@ -90,8 +92,6 @@ struct Shared {
 pub(crate) fn play(plan: &str) {
     let millis: Vec<u64> = plan.split(',').map(|n| n.parse().unwrap()).collect();
     let delays = <[u64; 6]>::try_from(millis).unwrap().map(Duration::from_millis);
-    // Needs root; its lateness tells whether it was granted.
-    let _ = rustix::process::setpriority_process(None, -20);
     let shared = Arc::new(Shared { delays, ..Shared::default() });
     let root = Authority::new("Bench Root");
     let identity = root.intermediate("Bench CA").issue(&Leaf::new(NAME, SystemTime::now()));
