@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mail_endpoint_exporter::outcome::Outcome;
@@ -44,13 +45,18 @@ impl Drop for SServer {
     }
 }
 
+/// Nobody else's, though nobody holds it: servers that start side by side have addresses of their own.
+fn free_address() -> SocketAddr {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let own = Ipv4Addr::from_bits(Ipv4Addr::new(127, 83, 0, 1).to_bits() + COUNT.fetch_add(1, Ordering::Relaxed));
+    TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
+}
+
 impl SServer {
     /// `{kind}.pem` and `{kind}.key` of the folder are its certificate and key; the certificates of `{kind}.chain`, if
     /// there is such a file, are sent after it as they are.
     pub fn start(folder: &Path, args: &str, kind: &str) -> SServer {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = free_address();
         let file = |end: &str| folder.join(format!("{kind}.{end}"));
         let errors = folder.join(format!("{kind}-{}.errors", address.port()));
         // No roots: it asks for no certificate of ours, and must not complete a chain of its own.
