@@ -183,7 +183,6 @@ impl Dialogue<'_> {
         self.left |= *command == Command::Quit;
         let Some(stream) = &mut self.stream else { return Ok(Action::Done) };
         let written = self.run.within(stream.write_all(line.as_bytes())).await;
-        stream.acknowledge_at_once();
         match written {
             Ok(Ok(())) => Ok(self.session.next_action()),
             // What the server said before it closed is still to be read, and may say why.

@@ -43,15 +43,6 @@ impl Stream {
         }
     }
 
-    /// Lets the kernel acknowledge at once what comes next. A server without TCP_NODELAY holds its reply back
-    /// until its session tickets are acknowledged, and our kernel may delay that by 40 ms, which would
-    /// then be measured as the server's own.
-    pub(super) fn acknowledge_at_once(&self) {
-        #[cfg(target_os = "linux")]
-        // Without it the measurement is less exact, and nothing else is lost.
-        let _ = self.tcp().stream().set_quickack(true);
-    }
-
     /// When the bytes came that were read last, which may be before we had time to read them.
     pub(super) fn received(&self) -> Option<Instant> {
         self.tcp().received()

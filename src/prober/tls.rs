@@ -117,9 +117,7 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
         run.findings.transcript.add(run.elapsed_at(sent), Speaker::Event, &event);
     }
     run.findings.tls = facts.map(Arc::new);
-    let stream = Stream::Tls(Box::new(tls));
-    stream.acknowledge_at_once();
-    Ok(stream)
+    Ok(Stream::Tls(Box::new(tls)))
 }
 
 /// An alert that arrives with the first data after the handshake, as TLS 1.3 has it when the server
