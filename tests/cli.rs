@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lab::{Authority, Leaf, Options, Script, Server, refused_port};
 use serde_json::Value;
-use support::{file, folder};
+use support::{file, folder, free_address};
 
 const PLAIN: &str = "S: 220 mx ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 SIZE 1000\nC: QUIT\nS: 221 bye\n*close";
 const SUBMISSIONS: &str =
@@ -249,7 +249,7 @@ async fn serve_runs_until_a_signal_and_answers_its_health_check() {
     );
     let config = file("mail.yml", &yaml);
     for signal in ["TERM", "INT"] {
-        let listen = refused_port().await.to_string();
+        let listen = free_address().to_string();
         let log = folder().join("log");
         let mut child = program()
             .args(["--config.file", config.to_str().unwrap(), "--web.listen-address", &listen, "--log.level", "debug"])
@@ -267,8 +267,8 @@ async fn serve_runs_until_a_signal_and_answers_its_health_check() {
         let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
         assert_eq!(status.code(), Some(0), "SIG{signal}");
         let log = std::fs::read_to_string(&log).unwrap();
-        for part in [" level=info msg=\"serving metrics\" address=127.0.0.1:", "msg=\"probe succeeded\"", "msg=stopped"]
-        {
+        let serving = format!(" level=info msg=\"serving metrics\" address={listen} ");
+        for part in [&serving, "msg=\"probe succeeded\"", "msg=stopped"] {
             assert!(log.contains(part), "{part}\n{log}");
         }
         assert_eq!(run(&["healthcheck", "--url", &url]).await.0, 1, "it has stopped");
@@ -289,7 +289,7 @@ async fn a_log_that_nobody_reads_stops_neither_probes_nor_scrapes_nor_the_end() 
         .map(|n| format!("- {{name: t{n}, host: 127.0.0.1, ports: [{{port: {port}, module: clear}}]}}\n"))
         .collect();
     let yaml = format!("interval: 200ms\nmodules: {{clear: {{security: plain}}}}\ntargets:\n{targets}");
-    let (config, listen) = (file("mail.yml", &yaml), refused_port().await.to_string());
+    let (config, listen) = (file("mail.yml", &yaml), free_address().to_string());
     let mut child = program()
         .args(["--config.file", config.to_str().unwrap(), "--web.listen-address", &listen])
         .stderr(Stdio::piped())
@@ -317,7 +317,7 @@ async fn a_log_that_nobody_reads_stops_neither_probes_nor_scrapes_nor_the_end() 
 #[tokio::test]
 async fn serve_listens_at_several_addresses_behind_a_proxy_and_logs_json() {
     let config = file("mail.yml", "targets: []");
-    let (first, second) = (refused_port().await, refused_port().await);
+    let (first, second) = (free_address(), free_address());
     let log = folder().join("log");
     let (listen, also) = (first.to_string(), second.to_string());
     let mut child = program()

@@ -18,10 +18,10 @@ pub mod s_server;
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mail_endpoint_exporter::app::App;
@@ -43,6 +43,14 @@ pub fn folder() -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&path).unwrap();
     path
+}
+
+/// An address for a server that is started in a moment: nobody else's, though nobody holds it, since each is another of
+/// the loopback's.
+pub fn free_address() -> SocketAddr {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let own = Ipv4Addr::from_bits(Ipv4Addr::new(127, 83, 0, 1).to_bits() + COUNT.fetch_add(1, Ordering::Relaxed));
+    std::net::TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
 
 /// A file with this content, in a folder of its own.

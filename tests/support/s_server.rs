@@ -3,11 +3,10 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mail_endpoint_exporter::outcome::Outcome;
@@ -15,7 +14,7 @@ use mail_endpoint_exporter::prober::Prober;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{no_names, one_endpoint, verdict};
+use super::{free_address, no_names, one_endpoint, verdict};
 
 /// OpenSSL with these arguments.
 pub fn openssl(args: &str) -> Command {
@@ -43,13 +42,6 @@ impl Drop for SServer {
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.errors);
     }
-}
-
-/// Nobody else's, though nobody holds it: servers that start side by side have addresses of their own.
-fn free_address() -> SocketAddr {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let own = Ipv4Addr::from_bits(Ipv4Addr::new(127, 83, 0, 1).to_bits() + COUNT.fetch_add(1, Ordering::Relaxed));
-    TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
 
 impl SServer {
