@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _,
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
 use crate::lab::{Authority, Leaf};
 use crate::process::{Role, folder};
@@ -97,7 +98,8 @@ pub(crate) fn play(plan: &str) {
     let identity = root.intermediate("Bench CA").issue(&Leaf::new(NAME, SystemTime::now()));
     let ca = folder().join("ca.pem");
     std::fs::write(&ca, root.pem()).unwrap();
-    let tls = TlsAcceptor::from(identity.server_config());
+    // The one that everybody must have (RFC 8446 §9.1): left to choose, each client would pay for another.
+    let tls = TlsAcceptor::from(identity.server_config_of(TLS13_AES_128_GCM_SHA256));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("0.0.0.0:0")).unwrap();
     println!("{} {}", listener.local_addr().unwrap().port(), ca.display());

@@ -15,7 +15,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::{CertifiedKey, Signer, SigningKey};
 use tokio_rustls::rustls::{
-    ALL_VERSIONS, Error, RootCertStore, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
+    ALL_VERSIONS, Error, RootCertStore, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite,
+    SupportedProtocolVersion,
 };
 
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -188,6 +189,14 @@ impl Identity {
     /// A server of TLS 1.2 and 1.3.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         self.server_config_with(ALL_VERSIONS, None)
+    }
+
+    /// A server of this one cipher suite.
+    pub fn server_config_of(&self, suite: SupportedCipherSuite) -> Arc<ServerConfig> {
+        let only = CryptoProvider { cipher_suites: vec![suite], ..aws_lc_rs::default_provider() };
+        let builder = ServerConfig::builder_with_provider(only.into()).with_safe_default_protocol_versions().unwrap();
+        let config = builder.with_no_client_auth().with_single_cert(self.chain.clone(), self.key.clone_key());
+        Arc::new(config.unwrap())
     }
 
     /// A server of these versions only, that demands a certificate of `clients` if there is one.
