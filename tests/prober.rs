@@ -69,7 +69,7 @@ async fn a_delay_is_found_in_its_own_phase() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_busy_exporter_does_not_make_a_server_slow() {
-    const BUSY: Duration = Duration::from_millis(900);
+    const BUSY: Duration = Duration::from_millis(400);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (accepted, connection) = tokio::sync::oneshot::channel();
