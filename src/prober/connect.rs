@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::dial::{self, Waiting, dial};
 use super::run::{Halt, Run, seconds};
@@ -274,15 +274,9 @@ async fn wait_for_place(run: &mut Run, connections: &Connections, peer: &Peer) -
         let place = run.within(connections.place(peer)).await;
         return place.map_err(|halt| if matches!(halt, Halt::TimedOut) { full() } else { halt })?.ok_or(Halt::Stopped);
     }
-    let began = instant();
+    let began = run.now();
     let patience = run.endpoint.interval.max(run.endpoint.timeout());
     let place = run.until_stopped(timeout(patience, connections.place(peer))).await?;
-    run.leave_out(instant() - began);
+    run.leave_out(run.now() - began);
     place.map_err(|_| full())?.ok_or(Halt::Stopped)
-}
-
-/// Only for the length of a wait; the probe's own clock is in [`super::run`].
-#[expect(clippy::disallowed_methods, reason = "measures the wait that is left out of the probe's clock")]
-fn instant() -> Instant {
-    Instant::now()
 }

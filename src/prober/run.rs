@@ -296,6 +296,6 @@ pub(super) fn seconds(duration: Duration) -> String {
 
 /// The two clocks, read in this one place.
 #[expect(clippy::disallowed_methods, reason = "the home of the probe's clocks")]
-fn now() -> (Instant, SystemTime) {
+pub(super) fn now() -> (Instant, SystemTime) {
     (Instant::now(), SystemTime::now())
 }

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::run::now;
+
 /// How long bytes may have waited for us. The stamp is of the wall clock, and one that differs by more says that
 /// somebody has set it.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -45,6 +47,12 @@ impl Tcp {
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.inner
+    }
+
+    /// Something is about to be written. The answer may be here when the kernel comes back.
+    fn speaks(&mut self) {
+        self.sent = Some(now().0);
+        self.heard = false;
     }
 }
 
@@ -104,11 +112,6 @@ fn receive(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<(usize, Option<Dura
     Ok((tcp.try_read(buffer)?, None))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the moments of reading and writing, of which a probe's clock is made")]
-fn now() -> (Instant, SystemTime) {
-    (Instant::now(), SystemTime::now())
-}
-
 /// When bytes came that were read now and stamped then.
 fn came(stamp: Option<Duration>, (now, wall): (Instant, SystemTime)) -> Instant {
     let waited = stamp.and_then(|stamp| wall.duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(stamp));
@@ -126,8 +129,7 @@ impl AsyncRead for Tcp {
             let room = buf.initialize_unfilled();
             let (whole, mut read) = (room.len(), None);
             let tried = self.inner.try_io(Interest::READABLE, || {
-                let (length, stamp) = receive(&self.inner, room)?;
-                read = Some((length, stamp));
+                let (length, _) = *read.insert(receive(&self.inner, room)?);
                 // Less than would have fitted is all there is: to say so spares the call that finds nothing.
                 if 0 < length && length < whole { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
@@ -139,9 +141,10 @@ impl AsyncRead for Tcp {
                 buf.advance(length);
                 return Poll::Ready(Ok(()));
             }
-            match tried {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
-                _ => {}
+            if let Err(error) = tried
+                && error.kind() != io::ErrorKind::WouldBlock
+            {
+                return Poll::Ready(Err(error));
             }
         }
     }
@@ -149,9 +152,7 @@ impl AsyncRead for Tcp {
 
 impl AsyncWrite for Tcp {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        // Before it: the answer may be here when the kernel comes back.
-        self.sent = Some(now().0);
-        self.heard = false;
+        self.speaks();
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -161,8 +162,7 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.sent = Some(now().0);
-        self.heard = false;
+        self.speaks();
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 

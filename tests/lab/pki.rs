@@ -194,9 +194,7 @@ impl Identity {
     /// A server of this one cipher suite.
     pub fn server_config_of(&self, suite: SupportedCipherSuite) -> Arc<ServerConfig> {
         let only = CryptoProvider { cipher_suites: vec![suite], ..aws_lc_rs::default_provider() };
-        let builder = ServerConfig::builder_with_provider(only.into()).with_safe_default_protocol_versions().unwrap();
-        let config = builder.with_no_client_auth().with_single_cert(self.chain.clone(), self.key.clone_key());
-        Arc::new(config.unwrap())
+        self.serve(only.into(), ALL_VERSIONS, None)
     }
 
     /// A server of these versions only, that demands a certificate of `clients` if there is one.
@@ -205,11 +203,20 @@ impl Identity {
         versions: &[&'static SupportedProtocolVersion],
         clients: Option<&Authority>,
     ) -> Arc<ServerConfig> {
-        let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions).unwrap();
+        self.serve(provider(), versions, clients)
+    }
+
+    fn serve(
+        &self,
+        provider: Arc<CryptoProvider>,
+        versions: &[&'static SupportedProtocolVersion],
+        clients: Option<&Authority>,
+    ) -> Arc<ServerConfig> {
+        let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).unwrap();
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(authority) => builder.with_client_cert_verifier(
-                WebPkiClientVerifier::builder_with_provider(authority.roots(), provider()).build().unwrap(),
+                WebPkiClientVerifier::builder_with_provider(authority.roots(), provider).build().unwrap(),
             ),
         };
         let config = builder.with_single_cert(self.chain.clone(), self.key.clone_key());
