@@ -22,6 +22,7 @@ use crate::http::{self, Settings, Site};
 use crate::prober::Prober;
 use crate::reload::{Handle, Reload, Reloader};
 use crate::scheduler::Scheduler;
+use crate::scheduler::workers::Workers;
 use crate::search::Search;
 use crate::store::Store;
 
@@ -64,7 +65,7 @@ impl App {
         let (reloader, handle) = Reloader::new(path.map(Path::to_owned), config.clone());
         let site = Site::new(store.clone(), prober.clone(), handle, Settings::of(config));
         let probing = Probing {
-            scheduler: Scheduler::new(prober.clone(), store.clone(), config.max_concurrent_probes),
+            scheduler: Scheduler::new(prober.clone(), store.clone(), workers(), config.max_concurrent_probes),
             discovery: Discovery::new(resolver),
             store: store.clone(),
             configured: config.endpoints.clone(),
@@ -176,6 +177,14 @@ fn report(store: &Store, reload: &Reload, endpoints: usize) {
             why.lines().for_each(|problem| tracing::error!(problem, "configuration not loaded; the old one stays"));
         }
     }
+}
+
+/// Threads for the probes; where none can be had, they share those of everything else.
+fn workers() -> Workers {
+    Workers::start().unwrap_or_else(|error| {
+        tracing::warn!("no thread can be had for probes alone: {error}");
+        Workers::here()
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "stamps the load of the configuration")]

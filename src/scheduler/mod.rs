@@ -2,9 +2,10 @@
 //!
 //! An endpoint is never probed twice at once, since its task does one thing after the other. Ticks that
 //! pass meanwhile are skipped and counted. [`Scheduler::apply`] takes the whole list of endpoints and
-//! changes only what differs. When each is due is worked out in [`plan`].
+//! changes only what differs. When each is due is worked out in [`plan`], on which thread in [`workers`].
 
 pub mod plan;
+pub mod workers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::phase::Phase;
 use crate::prober::Prober;
 use crate::store::{Skip, Store};
 use plan::Plan;
+use workers::Workers;
 
 /// How long the stop of all probes may take; it is longer than the grace of a single one.
 const STOP: Duration = Duration::from_secs(5);
@@ -41,6 +43,7 @@ pub struct Scheduler {
 struct Shared {
     prober: Arc<Prober>,
     store: Arc<Store>,
+    workers: Workers,
     /// Replaced when the number of places changes: probes that run then give theirs back to the old one.
     places: ArcSwap<Semaphore>,
 }
@@ -54,10 +57,10 @@ struct Running {
 
 impl Scheduler {
     /// A scheduler with nothing to do yet. At most so many probes run at once.
-    pub fn new(prober: Arc<Prober>, store: Arc<Store>, max_concurrent_probes: usize) -> Self {
+    pub fn new(prober: Arc<Prober>, store: Arc<Store>, workers: Workers, max_concurrent_probes: usize) -> Self {
         let places = ArcSwap::from_pointee(Semaphore::new(max_concurrent_probes));
         Self {
-            shared: Arc::new(Shared { prober, store, places }),
+            shared: Arc::new(Shared { prober, store, workers, places }),
             running: HashMap::new(),
             max_concurrent_probes,
             tasks: TaskTracker::new(),
@@ -92,7 +95,7 @@ impl Scheduler {
             }
             let running = Running { current: ArcSwap::new(endpoint.clone()), stop: self.stop.child_token() };
             let running = Arc::new(running);
-            self.tasks.spawn(run(self.shared.clone(), running.clone()));
+            self.tasks.spawn_on(run(self.shared.clone(), running.clone()), self.shared.workers.home());
             self.running.insert(id, running);
         }
     }
@@ -104,6 +107,13 @@ impl Scheduler {
         if timeout(STOP, self.tasks.wait()).await.is_err() {
             tracing::warn!("some probes did not end in time and are cut off");
         }
+    }
+}
+
+impl Drop for Scheduler {
+    /// The tasks run on threads of their own, which would go on without it.
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -183,7 +193,7 @@ async fn turn(
                 .cloned(),
         };
         // A task of its own: a fault of ours in it ends the probe, and not the endpoint.
-        let probe = tokio::spawn(probe(shared.clone(), attempt, stop.clone()));
+        let probe = shared.workers.spawn(now(), probe(shared.clone(), attempt, stop.clone()));
         let Some(outcome) = finish(endpoint, probe).await else { return Turn::Stopped };
         drop(place);
         let left = endpoint.interval.saturating_sub(now() - due);

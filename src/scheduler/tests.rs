@@ -9,7 +9,7 @@ use crate::dns::Resolver;
 fn shared() -> Arc<Shared> {
     let prober = Arc::new(Prober::new(Resolver::Table(HashMap::new()), 2));
     let places = ArcSwap::from_pointee(Semaphore::new(1));
-    Arc::new(Shared { prober, store: Arc::new(Store::default()), places })
+    Arc::new(Shared { prober, store: Arc::new(Store::default()), workers: Workers::here(), places })
 }
 
 fn endpoint(port: u16) -> Arc<Endpoint> {
@@ -68,7 +68,7 @@ async fn a_tick_after_a_sleep_of_the_machine_is_skipped() {
 #[tokio::test]
 async fn apply_changes_only_what_differs() {
     let shared = shared();
-    let mut scheduler = Scheduler::new(shared.prober.clone(), shared.store.clone(), 1);
+    let mut scheduler = Scheduler::new(shared.prober.clone(), shared.store.clone(), Workers::here(), 1);
     let (stays, goes, comes) = (endpoint(25), endpoint(587), endpoint(465));
     scheduler.apply(&[stays.clone(), goes.clone()]);
     let before = scheduler.running[&stays.id()].stop.clone();
