@@ -1,9 +1,9 @@
 //! The exporter beside blackbox_exporter and beside a bare client, all against one stub server on loopback.
 //!
 //! ```text
-//! cargo bench --bench compare                  # everything, some ten minutes
+//! cargo bench --bench compare                  # everything, some twenty minutes
 //! cargo bench --bench compare -- cpu           # one part: cpu, truth, scale, memory, start, scrape or growth
-//! cargo bench --bench compare -- cpu --rounds 3 --seconds 10
+//! cargo bench --bench compare -- cpu --rounds 6 --seconds 15
 //! ```
 //!
 //! Each of them runs in a process of its own, and what it used is read from `/proc` (Linux). The bare client
@@ -51,6 +51,7 @@ use std::time::Duration;
 
 /// How long and how often is measured.
 struct Extent {
+    /// At most so often, where a quiet window is looked for.
     rounds: usize,
     window: Duration,
     /// Also what takes many minutes.
@@ -97,7 +98,7 @@ fn heading(name: &str) {
 }
 
 fn extent(options: &[&str]) -> Extent {
-    let mut extent = Extent { rounds: 2, window: Duration::from_secs(10), full: false };
+    let mut extent = Extent { rounds: 6, window: Duration::from_secs(15), full: false };
     let mut words = options.iter();
     while let Some(word) = words.next() {
         let mut number =

@@ -58,6 +58,27 @@ impl Drop for Process {
     }
 }
 
+/// The machine's processor: the time it has had, and what of it others took (Linux's `steal`).
+pub(crate) struct Machine {
+    all: u64,
+    stolen: u64,
+}
+
+impl Machine {
+    pub(crate) fn now() -> Machine {
+        let stat = fs::read_to_string("/proc/stat").expect("Linux");
+        // proc(5): user, nice, system, idle, iowait, irq, softirq, steal.
+        let fields: Vec<u64> =
+            stat.lines().next().unwrap().split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
+        Machine { all: fields[..8].iter().sum(), stolen: fields[7] }
+    }
+
+    /// The share that was taken since then.
+    pub(crate) fn stolen_since(&self, earlier: &Machine) -> f64 {
+        (self.stolen - earlier.stolen) as f64 / (self.all - earlier.all).max(1) as f64
+    }
+}
+
 /// This benchmark itself in another role, which answers a line with a line.
 pub(crate) struct Role {
     pub(crate) process: Process,
