@@ -1,14 +1,14 @@
 //! The program itself, as its users start it, and what its metrics say in sums.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::{Answer, folder, request_bytes};
+use super::{Answer, folder, free_address, request_bytes};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mail_endpoint_exporter");
 
@@ -53,9 +53,7 @@ impl Program {
 
     /// With a configuration that is in a file already.
     pub fn launch_at(before: &str, config: PathBuf, arguments: &[&str], log: Stdio) -> Self {
-        let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = free_address();
         let words: Vec<&str> = before.split(' ').filter(|word| !word.is_empty()).chain([PROGRAM]).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(arguments).arg(format!("--web.listen-address={address}"));
