@@ -37,6 +37,8 @@ struct Crew {
     /// When it was last looked, and how long all of them together had been busy by then.
     looked: Option<Instant>,
     busy: Duration,
+    /// Another was needed and could not be had, which has been said.
+    is_short: bool,
 }
 
 impl Workers {
@@ -53,7 +55,8 @@ impl Workers {
 
     fn with(first: Worker, most: usize) -> Self {
         let home = first.runtime.clone();
-        let crew = Crew { workers: vec![first], active: 1, next: 0, looked: None, busy: Duration::ZERO };
+        let crew =
+            Crew { workers: vec![first], active: 1, next: 0, looked: None, busy: Duration::ZERO, is_short: false };
         Self { home, most, crew: Mutex::new(crew) }
     }
 
@@ -92,9 +95,14 @@ impl Crew {
         self.busy = busy;
         while self.workers.len() < self.active {
             match Worker::start() {
-                Ok(worker) => self.workers.push(worker),
+                Ok(worker) => {
+                    self.workers.push(worker);
+                    self.is_short = false;
+                }
                 Err(error) => {
-                    tracing::warn!("probes have little time, and no thread can be had for them: {error}");
+                    if !std::mem::replace(&mut self.is_short, true) {
+                        tracing::warn!("probes have little time, and no thread can be had for them: {error}");
+                    }
                     self.active = self.workers.len();
                 }
             }
