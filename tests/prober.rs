@@ -356,6 +356,25 @@ async fn a_stop_lets_the_conversation_end_politely_and_discards_it() {
     assert!(session.quit && session.violations.is_empty(), "{:?}", session.violations);
 }
 
+/// The kernel has made the connection, and the probe does not know it yet.
+#[tokio::test]
+async fn a_connection_that_nobody_has_seen_yet_is_taken_leave_of() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = one_endpoint(listener.local_addr().unwrap(), "{security: plain}");
+    let heard = std::thread::spawn(move || {
+        let mut server = listener.accept().unwrap().0;
+        server.write_all(b"220 mx ESMTP\r\n").unwrap();
+        BufReader::new(server).lines().next().map(Result::unwrap)
+    });
+    let stop = CancellationToken::new();
+    let (endpoint, token) = (config.endpoints[0].clone(), stop.clone());
+    let probe = tokio::spawn(async move { Prober::new(no_names(), 2).probe(endpoint, &token).await });
+    // It has its turn right after the probe's first, before the runtime asks the kernel.
+    tokio::spawn(async move { stop.cancel() });
+    assert!(probe.await.unwrap().is_none());
+    assert_eq!(heard.join().unwrap().as_deref(), Some("QUIT"));
+}
+
 #[tokio::test]
 async fn a_stop_does_not_wait_for_a_silent_server() {
     let server = Server::start(Script::of("*idle"), Options::default()).await;

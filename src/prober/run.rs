@@ -20,6 +20,10 @@ use crate::phase::Phase;
 /// What a connection that is open when the program stops gets to say goodbye.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a connection in the making is waited for once the program stops: it may be there already, and only not seen
+/// yet. A server that is called and left without a word takes it for rudeness.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// How late a look at a deadline may be.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
@@ -218,6 +222,9 @@ impl Run {
 
     /// Awaits something, but not past the deadline of the phase, nor of the grace once the program stops.
     pub(super) async fn within<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Halt> {
+        if self.stopping && !self.connected {
+            return Err(Halt::Stopped);
+        }
         let mut future = pin!(future);
         loop {
             tokio::select! {
@@ -229,15 +236,21 @@ impl Run {
                     None => Ok(output),
                 },
                 () = sleep_until(self.clock.phase_deadline) => {
+                    if self.stopping && !self.connected {
+                        return Err(Halt::Stopped);
+                    }
                     return Err(self.overslept().map_or(Halt::TimedOut, Halt::Failed));
                 }
                 () = self.stop.cancelled(), if !self.stopping => {
                     self.stopping = true;
-                    if !self.connected {
-                        return Err(Halt::Stopped);
-                    }
-                    self.clock.deadline = self.clock.deadline.min(now().0 + GRACE);
-                    self.clock.phase_deadline = self.clock.phase_deadline.min(self.clock.deadline);
+                    let patience = match (self.connected, self.phase) {
+                        (true, _) => GRACE,
+                        (false, Phase::Connect) => MOMENT,
+                        (false, _) => return Err(Halt::Stopped),
+                    };
+                    let now = now().0;
+                    self.clock.deadline = self.clock.deadline.min(now + GRACE);
+                    self.clock.phase_deadline = self.clock.phase_deadline.min(now + patience);
                 }
             }
         }
