@@ -33,24 +33,21 @@ pub(crate) fn run(extent: &Extent) {
 /// The exporter's cost by that of the bare client, and blackbox_exporter's by that of the exporter.
 fn compare(rate: usize, extent: &Extent) -> (f64, Option<f64>) {
     let endpoints = rate * INTERVAL.as_secs() as usize;
-    let bare = quietest(extent, || {
-        let mut stub = Stub::start();
-        let client = bare::start(&stub, endpoints, INTERVAL);
-        Some(measure(&mut stub, &client.process, extent.window, || ()))
+    let bare = quietest(extent, |stub| {
+        let client = bare::start(stub, endpoints, INTERVAL);
+        Some(measure(stub, &client.process, extent.window, || ()))
     });
-    let own = quietest(extent, || {
-        let mut stub = Stub::start();
-        let exporter = Exporter::start(&stub, &Setup::new(endpoints, INTERVAL));
+    let own = quietest(extent, |stub| {
+        let exporter = Exporter::start(stub, &Setup::new(endpoints, INTERVAL));
         // A Prometheus fetches the page once in a while.
-        let window = measure(&mut stub, &exporter.process, extent.window, || drop(exporter.metrics()));
+        let window = measure(stub, &exporter.process, extent.window, || drop(exporter.metrics()));
         let metrics = exporter.metrics();
         assert_eq!(metrics.sum("mail_probe_success{", ""), endpoints as f64, "every probe succeeds");
         Some(window)
     });
-    let other = quietest(extent, || {
-        let mut stub = Stub::start();
-        let blackbox = Blackbox::start(&stub, endpoints, INTERVAL)?;
-        let window = measure(&mut stub, &blackbox.process, extent.window, || ());
+    let other = quietest(extent, |stub| {
+        let blackbox = Blackbox::start(stub, endpoints, INTERVAL)?;
+        let window = measure(stub, &blackbox.process, extent.window, || ());
         assert!(blackbox.totals().iter().all(Option::is_some), "every probe of blackbox_exporter succeeds");
         Some(window)
     });
@@ -77,10 +74,10 @@ impl std::fmt::Display for Window {
 }
 
 /// The first quiet window, or the quietest of all rounds; `None` if there is nothing to measure.
-fn quietest(extent: &Extent, mut measure: impl FnMut() -> Option<Window>) -> Option<Window> {
+fn quietest(extent: &Extent, measure: impl Fn(&mut Stub) -> Option<Window>) -> Option<Window> {
     let mut best: Option<Window> = None;
     for _ in 0..extent.rounds {
-        let window = measure()?;
+        let window = measure(&mut Stub::start())?;
         if best.as_ref().is_none_or(|best| window.stolen < best.stolen) {
             best = Some(window);
         }

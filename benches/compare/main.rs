@@ -98,7 +98,7 @@ fn heading(name: &str) {
 }
 
 fn extent(options: &[&str]) -> Extent {
-    let mut extent = Extent { rounds: 6, window: Duration::from_secs(15), full: false };
+    let mut extent = Extent { rounds: 3, window: Duration::from_secs(15), full: false };
     let mut words = options.iter();
     while let Some(word) = words.next() {
         let mut number =
