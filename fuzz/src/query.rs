@@ -1,11 +1,13 @@
 //! Requests to our own server: the address, its query, the headers.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use flate2::read::GzDecoder;
 use http_body_util::BodyExt as _;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode, Uri};
 use mail_endpoint_exporter::config::Config;
 use mail_endpoint_exporter::dns::Resolver;
@@ -58,7 +60,17 @@ pub fn check(bytes: &[u8]) {
     let House { site, runtime } = &*HOUSE;
     let response = runtime.block_on(site.answer(&method, &uri, &headers));
     let status = response.status();
-    let body = runtime.block_on(response.into_body().collect()).expect("a whole body").to_bytes();
+    let encoding = response.headers().get(CONTENT_ENCODING).cloned();
+    let sent = runtime.block_on(response.into_body().collect()).expect("a whole body").to_bytes();
+    let body = match encoding {
+        None => sent.to_vec(),
+        Some(encoding) => {
+            assert_eq!(encoding, "gzip");
+            let mut body = Vec::new();
+            GzDecoder::new(&sent[..]).read_to_end(&mut body).expect("gzip");
+            body
+        }
+    };
     assert!(
         uri.path() == "/-/reload" || !status.is_server_error() || status == StatusCode::SERVICE_UNAVAILABLE,
         "{status}"
