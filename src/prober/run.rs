@@ -222,9 +222,7 @@ impl Run {
 
     /// Awaits something, but not past the deadline of the phase, nor of the grace once the program stops.
     pub(super) async fn within<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Halt> {
-        if self.stopping && !self.connected {
-            return Err(Halt::Stopped);
-        }
+        self.go_on()?;
         let mut future = pin!(future);
         loop {
             tokio::select! {
@@ -236,9 +234,7 @@ impl Run {
                     None => Ok(output),
                 },
                 () = sleep_until(self.clock.phase_deadline) => {
-                    if self.stopping && !self.connected {
-                        return Err(Halt::Stopped);
-                    }
+                    self.go_on()?;
                     return Err(self.overslept().map_or(Halt::TimedOut, Halt::Failed));
                 }
                 () = self.stop.cancelled(), if !self.stopping => {
@@ -254,6 +250,11 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Once the program stops, only a connection that is there has words to say.
+    fn go_on(&self) -> Result<(), Halt> {
+        if self.stopping && !self.connected { Err(Halt::Stopped) } else { Ok(()) }
     }
 
     /// A failure of ours, if the deadline has passed unseen.
