@@ -1,22 +1,25 @@
-//! The mail servers of the demo: which there are, their certificates, and their start.
+//! The mail servers of the demo: which there are, their names in DNS, their certificates, and their start.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mail_endpoint_exporter::config::Config;
-use mail_endpoint_exporter::dns::{Answer, Resolver};
+use mail_endpoint_exporter::dns::Resolver;
+use mail_endpoint_exporter::endpoint::Endpoint;
 use rustls::ServerConfig;
 use rustls::version::TLS12;
 
 use crate::dialogues::*;
-use crate::lab::{Authority, DAY, Identity, Leaf, Options, Script, Server};
+use crate::lab::{Answer, Authority, DAY, DnsServer, Identity, Leaf, Options, Script, Server};
 
 /// Where all of them live.
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// For how many seconds an answer of DNS holds.
+const TTL: u32 = 60;
 
 /// A server: the target's name, the port and the host in `examples/demo.yml`, what it says and how it does TLS. One
 /// that says nothing does not even listen. The ports of a host have one certificate, as long as they do TLS alike.
@@ -48,10 +51,22 @@ const FLEET: &[Row] = &[
     ("blocklisted", 24025, "mx3.example.com", Some(BLOCKED), Tls::None),
     ("silent", 25025, "mx4.example.com", Some(SILENCE), Tls::None),
     ("refused", 31587, "mx5.example.com", None, Tls::None),
+    ("one-of-two", 26525, "pool.example.net", Some(POSTFIX_SUBMISSION), Tls::Good),
+    ("shop.example", 26025, "mx.shop.example", Some(POSTFIX_MX), Tls::Good),
+    ("shop.example", 26025, "mx-old.shop.example", None, Tls::None),
     ("renews", 22525, "renews.example.net", Some(POSTFIX_SUBMISSION), Tls::Good),
     ("stripped-at-times", 23525, "smtp.branch.example.org", Some(POSTFIX_SUBMISSION), Tls::Good),
     ("busy-at-times", 24525, "busy.cloud.example.net", Some(EXIM_SUBMISSION), Tls::Good),
 ];
+
+/// What DNS says, where it is not that a host of [`FLEET`] is [`HERE`].
+fn names() -> [(&'static str, Answer); 3] {
+    [
+        ("pool.example.net", Answer::addresses(&["127.0.0.1", "127.0.0.2"])),
+        ("shop.example", Answer::mx(&[(10, "mx.shop.example"), (20, "mx-old.shop.example")])),
+        ("mx-old.shop.example", Answer::NxDomain),
+    ]
+}
 
 /// Servers that change while the demo runs: a target of [`FLEET`], for how many seconds it stays as it is,
 /// and what it is then for as long, again and again.
@@ -82,6 +97,7 @@ enum Tls {
 /// The servers, up until dropped.
 pub(super) struct Fleet {
     servers: Vec<(&'static str, Server)>,
+    dns: DnsServer,
     certificates: Certificates,
 }
 
@@ -102,7 +118,16 @@ impl Fleet {
                 servers.push((*target, Server::start(script(dialogue, host), options).await));
             }
         }
-        Ok(Self { servers, certificates })
+        let here = || Answer::Addresses(vec![HERE.into()]);
+        let mut zone: BTreeMap<_, _> = FLEET.iter().map(|(_, _, host, ..)| (*host, here())).collect();
+        zone.extend(names());
+        let zone: Vec<_> = zone.into_iter().map(|(name, answer)| (name, answer, TTL)).collect();
+        Ok(Self { servers, dns: DnsServer::start(&zone).await, certificates })
+    }
+
+    /// Where the hosts' names are found: nothing asks the real DNS.
+    pub(super) fn resolver(&self) -> Result<Resolver, String> {
+        Resolver::with_server(self.dns.address())
     }
 
     /// Lets the servers of [`CHANGES`] change, for as long as it is polled.
@@ -133,23 +158,17 @@ impl Fleet {
     }
 }
 
-/// The hosts' names, all of which are here: nothing asks the real DNS.
-pub(super) fn names() -> Resolver {
-    let here = Answer { addresses: vec![HERE.into()], ttl: Duration::from_secs(3600), authentic: false };
-    Resolver::Table(FLEET.iter().map(|(_, _, host, ..)| ((*host).to_owned(), Ok(here.clone()))).collect())
-}
-
 /// What a server says, with its own name in it.
 fn script(dialogue: &str, host: &str) -> Script {
     Script::of(&dialogue.replace("HOST", host))
 }
 
-/// Holds a configuration against the fleet: they must have the same targets and ports.
-pub(super) fn check(config: &Config) -> Result<(), String> {
+/// Holds what the configuration comes to against the fleet: they must have the same targets and ports.
+pub(super) fn check(endpoints: &[Arc<Endpoint>]) -> Result<(), String> {
     let ours: BTreeSet<String> =
         FLEET.iter().map(|(target, port, host, ..)| format!("{target} at {host}:{port}")).collect();
     let theirs: BTreeSet<String> =
-        config.endpoints.iter().map(|one| format!("{} at {}", one.target, one.host_and_port())).collect();
+        endpoints.iter().map(|one| format!("{} at {}", one.target, one.host_and_port())).collect();
     let differences: Vec<&str> = ours.symmetric_difference(&theirs).map(String::as_str).collect();
     if differences.is_empty() {
         return Ok(());

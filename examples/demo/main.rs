@@ -8,7 +8,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `main.rs` | the course of the demo |
-//! | `fleet.rs` | the servers: ports and certificates |
+//! | `fleet.rs` | the servers: ports, names and certificates |
 //! | `dialogues.rs` | what they say |
 //! | `../demo.yml` | the exporter's configuration: what is probed, and how |
 //!
@@ -32,6 +32,10 @@ use std::time::Duration;
 
 use mail_endpoint_exporter::app::App;
 use mail_endpoint_exporter::config::Config;
+use mail_endpoint_exporter::discovery::Discovery;
+use mail_endpoint_exporter::dns::Resolver;
+use mail_endpoint_exporter::endpoint::Endpoint;
+use mail_endpoint_exporter::export::domains;
 use mail_endpoint_exporter::export::text::{self, Style};
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::outcome::port_state::port_states;
@@ -82,15 +86,16 @@ async fn demo() -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let fleet = Fleet::start(&path("target/demo/ca.pem")).await?;
     let config = configuration()?;
-    fleet::check(&config)?;
+    let endpoints = endpoints(&config, fleet.resolver()?).await;
+    fleet::check(&endpoints)?;
 
-    let app = App::with_resolver(&config, None, fleet::names());
+    let app = App::with_resolver(&config, None, fleet.resolver()?);
     let (store, stop) = (app.store(), CancellationToken::new());
     let exporter = tokio::spawn(app.run(vec![listener], stop.clone()));
 
     say(&introduction(address, fleet.len()));
     tokio::select! {
-        () = show(&store, &config, address, wishes.once) => {}
+        () = show(&store, &endpoints, address, wishes.once) => {}
         () = fleet.live() => {}
         () = interrupted() => say("\nStopping.\n"),
     }
@@ -117,6 +122,12 @@ fn configuration() -> Result<Config, String> {
     })
 }
 
+/// What is probed: what is configured, and what DNS makes of it.
+async fn endpoints(config: &Config, resolver: Resolver) -> Vec<Arc<Endpoint>> {
+    let found = Discovery::once(Arc::new(resolver), config.searches.clone()).await;
+    config.endpoints.iter().cloned().chain(found.endpoints).collect()
+}
+
 fn introduction(address: SocketAddr, servers: usize) -> String {
     format!(
         "{servers} mail servers, good and bad, are up on 127.0.0.1. The exporter probes them every 10 s,
@@ -132,11 +143,13 @@ The first round takes some 10 s: probes are spread over their interval, on purpo
 }
 
 /// Shows the first round, and goes on for as long as it is wanted.
-async fn show(store: &Store, config: &Config, address: SocketAddr, once: bool) {
-    let outcomes = first_round(store, config).await;
+async fn show(store: &Store, endpoints: &[Arc<Endpoint>], address: SocketAddr, once: bool) {
+    let outcomes = first_round(store, endpoints).await;
     let outcomes: Vec<&Outcome> = outcomes.iter().map(Arc::as_ref).collect();
     let states = port_states(&outcomes);
     let rows: Vec<_> = outcomes.into_iter().zip(states).collect();
+    let domains = store.snapshot().domains;
+    say(&domains::text(&domains.iter().map(Arc::as_ref).collect::<Vec<_>>()));
     let style = Style { colour: is_terminal() && std::env::var_os("NO_COLOR").is_none(), transcript: false };
     say(&text::table(&rows, style));
     if !once {
@@ -145,16 +158,16 @@ async fn show(store: &Store, config: &Config, address: SocketAddr, once: bool) {
     }
 }
 
-/// The first outcome of each endpoint, in the order of the configuration.
-async fn first_round(store: &Store, config: &Config) -> Vec<Arc<Outcome>> {
-    let all = config.endpoints.len();
+/// The first outcome of each endpoint.
+async fn first_round(store: &Store, endpoints: &[Arc<Endpoint>]) -> Vec<Arc<Outcome>> {
+    let all = endpoints.len();
     loop {
         let snapshot = store.snapshot();
         let latest = snapshot.endpoints.iter().filter_map(|history| history.latest.clone());
         let mut outcomes: HashMap<_, _> = latest.map(|outcome| (outcome.endpoint.id(), outcome)).collect();
         progress(outcomes.len(), all);
         if outcomes.len() == all {
-            return config.endpoints.iter().filter_map(|endpoint| outcomes.remove(&endpoint.id())).collect();
+            return endpoints.iter().filter_map(|endpoint| outcomes.remove(&endpoint.id())).collect();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
