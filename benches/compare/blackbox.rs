@@ -1,6 +1,5 @@
 //! blackbox_exporter, and what a Prometheus would ask of it: one request a probe, on a connection kept open.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::bare::address;
-use crate::process::{Process, folder};
+use crate::process::{Process, folder, free_port};
 use crate::stub::{NAME, Stub};
 
 /// A running blackbox_exporter that is asked for probes.
@@ -29,7 +28,7 @@ impl Blackbox {
         let program =
             std::env::var_os("BLACKBOX_EXPORTER").map_or("prometheus-blackbox-exporter".into(), PathBuf::from);
         Command::new(&program).arg("--version").output().ok()?;
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = folder().join("blackbox.yml");
         std::fs::write(&config, configuration(stub)).unwrap();
         let mut command = Command::new(program);

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bare::address;
-use crate::process::{Process, folder};
+use crate::process::{Process, folder, free_port};
 use crate::stub::{NAME, Stub};
 
 /// The program measured.
@@ -62,7 +62,7 @@ impl Exporter {
     /// Its endpoints are at this port, whoever listens there.
     pub(crate) fn start_at(target: u16, ca: &str, setup: &Setup<'_>) -> Exporter {
         let config = setup.config(target, ca);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut command = match setup.one_core {
             true => Command::new("taskset"),
             false => Command::new(program()),

@@ -1,11 +1,11 @@
 //! What an endpoint costs in memory: configured, and with all the facts of a probe.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::Extent;
 use crate::exporter::{Exporter, Setup};
 use crate::goal::goal;
+use crate::process::free_port;
 use crate::stub::Stub;
 
 /// The allocator gives back what has been free for a second.
@@ -52,7 +52,7 @@ fn sizes(stub: &Stub, endpoints: usize, probed: bool) -> Vec<(&'static str, u64)
         std::thread::sleep(SETTLED);
         exporter.process.size("VmRSS")
     };
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = free_port();
     let hours = Duration::from_secs(24 * 3600);
     let exporter = Exporter::start_at(nobody, stub.ca.to_str().unwrap(), &Setup::new(endpoints, hours));
     exporter.healthy();
