@@ -4,6 +4,7 @@
 //! program a port and the signals.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -112,15 +113,7 @@ impl App {
             servers.spawn(http::serve(listener, site.clone(), door.clone(), stop.clone()));
         }
         servers.close();
-        loop {
-            let reload = tokio::select! {
-                reload = self.reloader.next() => reload,
-                found = self.probing.discovery.next() => {
-                    self.probing.apply(found);
-                    continue;
-                }
-                () = stop.cancelled() => break,
-            };
+        while let Some(reload) = self.probing.until_reload(&mut self.reloader, &stop).await {
             let answer = match &reload.config {
                 Ok(config) => {
                     self.probing.scheduler.set_max_concurrent_probes(config.max_concurrent_probes);
@@ -146,6 +139,19 @@ impl App {
 }
 
 impl Probing {
+    /// Follows DNS until there is something to load. `None` when it is time to stop.
+    async fn until_reload(&mut self, reloader: &mut Reloader, stop: &CancellationToken) -> Option<Reload> {
+        // Kept while DNS changes: dropped halfway, it would lose what it was loading.
+        let mut reload = pin!(reloader.next());
+        loop {
+            tokio::select! {
+                reload = &mut reload => return Some(reload),
+                found = self.discovery.next() => drop(self.apply(found)),
+                () = stop.cancelled() => return None,
+            }
+        }
+    }
+
     /// Puts the configured endpoints in force, and those that the searches have found so far.
     fn search(&mut self) -> usize {
         let found = self.discovery.set(self.searches.clone());

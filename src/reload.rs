@@ -79,7 +79,7 @@ impl Reloader {
         )
     }
 
-    /// Waits for the next reason, and loads.
+    /// Waits for the next reason, and loads. Dropped before it is done, it forgets what it was loading, and for whom.
     pub async fn next(&mut self) -> Reload {
         loop {
             tokio::select! {

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use lab::{Authority, Leaf, Options, Script, Server};
 use mail_endpoint_exporter::app::App;
 use mail_endpoint_exporter::config::Config;
+use mail_endpoint_exporter::dns::{self, Resolver};
 use support::{Answer, Exporter, folder, no_names};
 use tokio::time::sleep;
 
@@ -94,6 +95,30 @@ async fn what_stays_keeps_its_counts_and_what_goes_is_gone_at_once() {
     assert_eq!(after.value("mail_exporter_endpoints", &[]), 2.0);
     rig.until("the new one is probed", |metrics| attempts(metrics, "comes") >= 1.0).await;
     rig.exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_is_not_lost_when_dns_answers_meanwhile() {
+    // So many that DNS, which a table answers at once, is faster than the load.
+    let hosts: String =
+        (0..500).map(|number| format!("- {{name: t{number}, host: 192.0.2.1, ports: [25]}}\n")).collect();
+    let path = folder().join("mail.yml");
+    let found = "- {host: mx.example, ports: [25], addresses: all}";
+    fs::write(&path, format!("interval: 1h\ntargets:\n{found}\n{hosts}")).unwrap();
+    let config = Config::load(&path).unwrap_or_else(|problems| panic!("{problems:?}"));
+    // Often: at times it looks at files first, and the request only comes after the answer.
+    for _ in 0..10 {
+        let ttl = Duration::from_secs(3600);
+        let answer = dns::Answer { addresses: vec![[192, 0, 2, 2].into()], ttl, authentic: false };
+        let names = Resolver::Table([("mx.example".to_owned(), Ok(answer))].into());
+        let app = App::with_resolver(&config, Some(&path), names);
+        let handle = app.reload_handle();
+        let reload = tokio::spawn(async move { handle.reload().await });
+        tokio::task::yield_now().await;
+        let exporter = Exporter::start_with(app).await;
+        assert_eq!(reload.await.unwrap(), Ok(501));
+        exporter.stop().await;
+    }
 }
 
 #[tokio::test]
