@@ -151,9 +151,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
     Ok(built)
 }
 
-/// Starts as many threads as the runtime needs, for that panics where it cannot have them.
+/// Starts as many threads as the runtime needs, for that panics where it cannot have them, and one for probes.
 fn can_start_threads() -> io::Result<()> {
-    let count = std::thread::available_parallelism().map_or(1, usize::from).saturating_add(1);
+    let count = std::thread::available_parallelism().map_or(1, usize::from).saturating_add(2);
     let (hold, held) = std::sync::mpsc::channel::<()>();
     let held = std::sync::Arc::new(std::sync::Mutex::new(held));
     let start = |_| {

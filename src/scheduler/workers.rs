@@ -5,7 +5,8 @@
 //! own, and a probe stays on one. Nothing else runs there: a scrape and a probe do not wait for each other.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -44,7 +45,7 @@ struct Crew {
 impl Workers {
     /// A thread of their own for probes, and in need as many as the machine has cores.
     pub fn start() -> io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self::with(Worker::start()?, cores))
     }
 
@@ -137,11 +138,23 @@ struct Worker {
 
 impl Worker {
     fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (handle, end) = (runtime.handle().clone(), CancellationToken::new());
+        Self::start_on(thread::Builder::new().name("probe".into()))
+    }
+
+    fn start_on(thread: thread::Builder) -> io::Result<Self> {
+        let (tell, told) = mpsc::sync_channel(1);
+        let end = CancellationToken::new();
         let ended = end.clone();
-        std::thread::Builder::new().name("probe".into()).spawn(move || runtime.block_on(ended.cancelled()))?;
-        Ok(Self { runtime: handle, _end: Some(end.drop_guard()) })
+        // Built where it lives: one that finds no thread would be dropped here, among tasks, which tokio forbids.
+        thread.spawn(move || match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _ = tell.send(Ok(runtime.handle().clone()));
+                runtime.block_on(ended.cancelled());
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        })?;
+        let runtime = told.recv().map_err(io::Error::other)??;
+        Ok(Self { runtime, _end: Some(end.drop_guard()) })
     }
 
     fn busy(&self) -> Duration {

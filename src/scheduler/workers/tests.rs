@@ -51,3 +51,9 @@ async fn within_a_runtime_nothing_is_started() {
     let workers = Workers::here();
     assert_eq!(thread_of(&workers, now()).await, thread::current().id());
 }
+
+#[tokio::test]
+async fn a_thread_that_cannot_be_had_is_an_error_and_no_more() {
+    let endless = thread::Builder::new().stack_size(usize::MAX / 4);
+    assert!(Worker::start_on(endless).is_err());
+}
