@@ -223,3 +223,18 @@ async fn a_reload_of_two_thousand_endpoints_under_load_loses_no_count() {
     }
     rig.exporter.stop().await;
 }
+
+/// What never ends: a pipe that nobody writes into, like a file on a disk that hangs.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_reload_that_never_ends_does_not_hold_up_the_stop() {
+    use std::process::{Command, Stdio};
+    use support::program::Program;
+    let mut exporter = Program::start_with("", "targets: []", &[], Stdio::null()).await;
+    fs::remove_file(&exporter.config).unwrap();
+    assert!(Command::new("mkfifo").arg(&exporter.config).status().unwrap().success());
+    exporter.signal("HUP");
+    sleep(Duration::from_millis(500)).await;
+    exporter.signal("TERM");
+    assert!(exporter.ends().success());
+}

@@ -76,7 +76,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
         tracing::warn!("{warning}");
     }
     let result = runtime().and_then(|runtime| {
-        runtime.block_on(async {
+        let served = runtime.block_on(async {
             let listeners = listeners(&options.listen)?;
             let tls = door.speaks_tls();
             let app = App::new(&config, Some(&options.config.path))
@@ -94,7 +94,10 @@ pub(super) fn run(options: &Options) -> ExitCode {
             app.run(listeners, stop).await;
             tracing::info!("stopped");
             Ok(())
-        })
+        });
+        // What is still being read, from a disk that hangs perhaps, holds up nobody.
+        runtime.shutdown_background();
+        served
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -171,8 +174,11 @@ fn obey_signals(stop: CancellationToken, reload: Handle) -> impl Future<Output =
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                // What came of it is in the log and the metrics.
-                _ = hang_up.recv() => drop(reload.reload().await),
+                _ = hang_up.recv() => {
+                    let reload = reload.clone();
+                    // What came of it is in the log and the metrics. Meanwhile a signal to stop is heard.
+                    tokio::spawn(async move { drop(reload.reload().await) });
+                }
             }
         }
         systemd::stopping();
