@@ -202,6 +202,7 @@ pub struct Store {
     slots: ArcSwap<Slots>,
     searching: AtomicBool,
     domains: ArcSwap<Vec<Arc<DomainFacts>>>,
+    ready: AtomicBool,
     in_flight: AtomicUsize,
     own: Mutex<Exporter>,
     alike: Alike,
@@ -233,6 +234,15 @@ impl Store {
     /// Whether further endpoints may yet be found.
     pub fn set_searching(&self, searching: bool) {
         self.searching.store(searching, Ordering::Release);
+    }
+
+    /// Whether the first round was seen to be done. It stays done when further endpoints come: nobody should turn away
+    /// from an exporter that has one thing more to do.
+    pub fn is_ready(&self) -> bool {
+        if !self.ready.load(Ordering::Relaxed) && self.snapshot().first_round_is_done() {
+            self.ready.store(true, Ordering::Relaxed);
+        }
+        self.ready.load(Ordering::Relaxed)
     }
 
     /// Remembers an outcome, and gives it back to be shown; one of an endpoint that is no longer wanted is not kept.

@@ -87,7 +87,9 @@ async fn what_stays_keeps_its_counts_and_what_goes_is_gone_at_once() {
     let before = rig.until("some probes", |metrics| attempts(metrics, "stays") >= 3.0).await;
     rig.write("mail.yml", &main_file(&rig.server, &["stays", "comes"]));
     assert_eq!(rig.metrics().await.samples("mail_probe_attempts_total").len(), 2, "nothing changes by itself");
+    assert_eq!(rig.exporter.get("/-/ready").await.status, 200);
     let answer = rig.reload().await;
+    assert_eq!(rig.exporter.get("/-/ready").await.status, 200, "also while another has not been probed yet");
     assert_eq!((answer.status, answer.body.as_str()), (200, "loaded: 2 endpoints\n"));
     let after = rig.metrics().await;
     assert!(attempts(&after, "stays") >= attempts(&before, "stays"));

@@ -10,9 +10,9 @@ pub(super) fn healthy() -> Response {
     plain(StatusCode::OK, "healthy\n")
 }
 
-/// Every endpoint has been probed at least once.
+/// Every endpoint that there was at first has been probed.
 pub(super) fn ready(site: &Site) -> Response {
-    if site.store.snapshot().first_round_is_done() {
+    if site.store.is_ready() {
         plain(StatusCode::OK, "ready\n")
     } else {
         plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: the first round of probes is not done yet\n")
