@@ -53,10 +53,10 @@ impl Search {
         }
     }
 
-    /// The host and the port, where they are named: those of a domain are not.
-    pub fn host_and_port(&self) -> Option<(String, u16)> {
+    /// The endpoint, where its host is named: those of a domain are not.
+    pub fn named(&self) -> Option<&Endpoint> {
         match self {
-            Self::Host(endpoint) => Some((endpoint.host.to_string(), endpoint.port)),
+            Self::Host(endpoint) => Some(endpoint),
             Self::Domain(_) | Self::Services(_) => None,
         }
     }

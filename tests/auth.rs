@@ -446,18 +446,26 @@ fn a_configuration_that_is_wrong_says_so_without_the_secret() {
 
 #[test]
 fn logging_in_often_is_remarked() {
-    let of = |interval: &str| {
+    let of = |keys: &str| {
         let yaml = format!(
             "modules: {{m: {{security: tls, auth: {{username: u, password_env: PATH}}}}}}\n\
-             targets: [{{host: mx.example, ports: [{{port: 465, module: m}}], interval: {interval}}}]"
+             targets: [{{host: mx.example, ports: [{{port: 465, module: m}}], {keys}}}]"
         );
         config(&yaml).warnings.join("\n").contains("log in or name a recipient more often than every 5m")
     };
-    assert!(of("60s") && !of("5m"));
+    assert!(of("interval: 60s") && !of("interval: 5m"));
+    assert!(of("interval: 60s, addresses: all") && !of("interval: 5m, addresses: all"));
+    assert!(of("interval: 5m, interval_when_failing: 30s"));
 }
 
 #[tokio::test]
 async fn a_stranger_cannot_have_the_login_sent_elsewhere() {
+    for every_address in ["", ", addresses: all"] {
+        nor_to_another_name(every_address).await;
+    }
+}
+
+async fn nor_to_another_name(every_address: &str) {
     let (tls, ca) = trusted();
     let server = Server::start(Script::of(&offers("PLAIN", "C: AUTH\nS: 235 ok")), Options::from(tls.clone())).await;
     let other = Server::start(Script::of(&offers("PLAIN", "C: AUTH\nS: 235 ok")), Options::from(tls)).await;
@@ -465,7 +473,7 @@ async fn a_stranger_cannot_have_the_login_sent_elsewhere() {
     let exporter = Exporter::start(&config(&format!(
         "ehlo_name: probe.example.org\nmodules:\n  m: {}\n  look: {{security: tls, expect: {{certificate: any}}}}\n\
          probe_endpoint: {{allow: [127.0.0.0/8], ports: [{port}, {elsewhere}]}}\n\
-         targets:\n- {{host: 127.0.0.1, ports: [{{port: {port}, module: m}}, {{port: {elsewhere}, module: look}}], interval: 1s}}\n",
+         targets:\n- {{host: 127.0.0.1, ports: [{{port: {port}, module: m}}, {{port: {elsewhere}, module: look}}], interval: 1s{every_address}}}\n",
         module("tls", &ca, "")
     )))
     .await;

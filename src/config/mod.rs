@@ -144,8 +144,13 @@ impl Config {
 
     /// The hosts and ports that it names.
     pub fn hosts(&self) -> HashSet<(String, u16)> {
-        let found = self.searches.iter().filter_map(Search::host_and_port);
-        self.endpoints.iter().map(|endpoint| (endpoint.host.to_string(), endpoint.port)).chain(found).collect()
+        self.named().map(|endpoint| (endpoint.host.to_string(), endpoint.port)).collect()
+    }
+
+    /// The endpoints whose host is named, those of which DNS is to say the addresses among them.
+    pub fn named(&self) -> impl Iterator<Item = &Endpoint> {
+        let searched = self.searches.iter().filter_map(Search::named);
+        self.endpoints.iter().map(|endpoint| &**endpoint).chain(searched)
     }
 
     /// Loads a file and all that it names.
@@ -244,15 +249,15 @@ fn remarks(endpoints: &[Arc<Endpoint>], searches: &[Search]) -> Vec<String> {
         remarks.push("no target is configured: nothing is probed".to_owned());
     }
     let fastest = |endpoint: &Endpoint| endpoint.pace.when_failing.unwrap_or(endpoint.interval).min(endpoint.interval);
-    let all = endpoints.iter().map(|endpoint| &**endpoint).chain(searches.iter().map(Search::blueprint));
-    let hasty = all.filter(|endpoint| fastest(endpoint) < POLITE_INTERVAL).count();
+    let all = || endpoints.iter().map(|endpoint| &**endpoint).chain(searches.iter().map(Search::blueprint));
+    let hasty = all().filter(|endpoint| fastest(endpoint) < POLITE_INTERVAL).count();
     if hasty > 0 {
         remarks.push(format!(
             "{hasty} endpoints are probed more often than every 10s: do that only to servers of your own"
         ));
     }
-    let trying = |endpoint: &&Arc<Endpoint>| endpoint.module.login.is_some() || endpoint.module.mail.is_some();
-    let bold = endpoints.iter().filter(trying).filter(|endpoint| endpoint.interval < DISCREET_INTERVAL).count();
+    let trying = |endpoint: &&Endpoint| endpoint.module.login.is_some() || endpoint.module.mail.is_some();
+    let bold = all().filter(trying).filter(|endpoint| fastest(endpoint) < DISCREET_INTERVAL).count();
     if bold > 0 {
         remarks.push(format!(
             "{bold} endpoints log in or name a recipient more often than every 5m: a server may ban this machine or lock \

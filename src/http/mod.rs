@@ -126,8 +126,7 @@ impl Settings {
             probe_rules: config.probe_rules.clone(),
             hosts: config.hosts(),
             probed_with: config
-                .endpoints
-                .iter()
+                .named()
                 .map(|endpoint| (endpoint.host.to_string(), endpoint.port, endpoint.module.name.clone()))
                 .collect(),
         }
