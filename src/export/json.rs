@@ -51,9 +51,9 @@ pub fn endpoint(snapshot: &Snapshot, id: &str) -> Option<String> {
     }))
 }
 
-/// An error, as `{"error": …}`.
+/// An error, as `{"error": …}` in one line.
 pub fn error(why: &str) -> String {
-    write(&BTreeMap::from([("error", why)]))
+    serde_json::json!({ "error": why }).to_string()
 }
 
 /// The views hold strings, numbers and lists only: they always have a JSON form.
