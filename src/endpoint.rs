@@ -118,16 +118,7 @@ impl Endpoint {
 
     /// Whether an address is of the family asked for, and of that of the address we are to connect from.
     pub fn wants(&self, address: IpAddr) -> bool {
-        // Through a proxy it is the proxy that connects.
-        let source = self.module.source_address.filter(|_| self.module.proxy.is_none());
-        if source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
-            return false;
-        }
-        match self.family {
-            Family::Any => true,
-            Family::Ipv4 => address.is_ipv4(),
-            Family::Ipv6 => address.is_ipv6(),
-        }
+        self.family.has(address) && self.module.source().is_none_or(|source| source.is_ipv4() == address.is_ipv4())
     }
 
     /// The name asked for in the handshake and looked for in the certificate.
@@ -207,6 +198,17 @@ pub enum Family {
     Ipv4,
     /// AAAA records only.
     Ipv6,
+}
+
+impl Family {
+    /// Whether an address is one of it.
+    pub fn has(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Ipv4 => address.is_ipv4(),
+            Self::Ipv6 => address.is_ipv6(),
+        }
+    }
 }
 
 /// How many addresses a name had.
@@ -301,10 +303,28 @@ pub struct Module {
 impl Module {
     /// Whether it can be used for a host at all; the error says why not.
     pub fn can_reach(&self, host: &ServerName) -> Result<(), String> {
-        let is_far = self.proxy.is_some() && matches!(host, ServerName::Link(..));
-        let why =
-            || format!("{host} is on a link of this machine, and no proxy reaches it: name a module without `proxy`");
-        if is_far { Err(why()) } else { Ok(()) }
+        let (address, is_near) = match host {
+            ServerName::Dns(_) => return Ok(()),
+            ServerName::Ip(address) => (*address, false),
+            ServerName::Link(address, _) => (IpAddr::V6(*address), true),
+        };
+        if is_near && self.proxy.is_some() {
+            return Err(format!(
+                "{host} is on a link of this machine, and no proxy reaches it: name a module without `proxy`"
+            ));
+        }
+        match self.source() {
+            Some(source) if source.is_ipv4() != address.is_ipv4() => Err(format!(
+                "{host} cannot be reached from the `source_address` {source} of the module {:?}: one is IPv4, the other IPv6",
+                self.name
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where connections to the host start from, if that is said. Through a proxy it is the proxy that connects.
+    fn source(&self) -> Option<IpAddr> {
+        self.source_address.filter(|_| self.proxy.is_none())
     }
 
     /// The key of what must be shown to nobody but the hosts that the user names, if there is any.

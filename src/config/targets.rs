@@ -116,7 +116,7 @@ impl<'a> Targets<'a> {
 
     fn target(&mut self, source: &mut Source, node: &Node, at: At) {
         let mut entries = Entries::of(source, node, at.clone());
-        let name = entries.read(source, "name", text);
+        let name = entries.read(source, "name", name);
         let (host, named) = named(source, &mut entries);
         // Between mail servers there is one port (RFC 5321 §4.5.4.2).
         let relay = Node::List(vec![Node::Scalar("25".into())]);
@@ -130,7 +130,8 @@ impl<'a> Targets<'a> {
         let addresses = entries.read(source, "addresses", word(&choices)).unwrap_or_default();
         let families = [("any", Family::Any), ("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
         let family = entries.read(source, "family", word(&families)).unwrap_or_default();
-        let labels = entries.get("labels").map(|(node, at)| labels(source, node, at)).unwrap_or_default();
+        let given_labels = entries.get("labels").map(|(node, at)| Entries::of(source, node, at));
+        let labels = labels(source, given_labels.iter().flat_map(Entries::all));
         let certificate_file = entries.get("certificate_file");
         let certificate_file = certificate_file.and_then(|(node, at)| self.certificates.read(source, node, &at));
         if ports.is_none() {
@@ -138,6 +139,11 @@ impl<'a> Targets<'a> {
         }
         entries.finish(source);
         let (Some(host), Some((ports, ports_at))) = (host, ports) else { return };
+        if let ServerName::Ip(address) = host
+            && !family.has(address)
+        {
+            source.problem(&at, format!("`family` leaves nothing of {host}, which is of the other one: leave it out"));
+        }
         let target = name.unwrap_or_else(|| host.to_string());
         let interval = own_interval.unwrap_or(self.interval);
         let common =
@@ -253,14 +259,13 @@ impl<'a> Targets<'a> {
     fn group(&mut self, source: &mut Source, node: &Node, at: At) {
         let mut entries = Entries::of(source, node, at);
         let targets = entries.get("targets");
-        let given = entries.get("labels");
+        let given = entries.get("labels").map(|(node, at)| Entries::of(source, node, at));
         entries.finish(source);
-        let module = given.as_ref().and_then(|(node, at)| {
-            let (_, node, at) =
-                Entries::of(source, node, at.clone()).all().find(|(name, _, _)| *name == "__param_module")?;
+        let given = || given.iter().flat_map(Entries::all);
+        let module = given().find(|(name, _, _)| *name == "__param_module").and_then(|(_, node, at)| {
             text(node).and_then(|name| self.module_name(&name)).map_err(|why| source.problem(&at, why)).ok()
         });
-        let labels = given.map(|(node, at)| labels(source, node, at)).unwrap_or_default();
+        let labels = labels(source, given().filter(|(name, _, _)| !name.starts_with(META)));
         let Some((targets, targets_at)) = targets else { return };
         for (number, node) in list(source, targets, &targets_at).iter().enumerate() {
             let at = targets_at.item(number);
@@ -286,6 +291,12 @@ impl<'a> Targets<'a> {
     }
 }
 
+/// A target without one has its host's.
+fn name(node: &Node) -> Result<String, String> {
+    let text = text(node)?;
+    if text.is_empty() { Err("the name is empty: write one, or leave `name` out".into()) } else { Ok(text) }
+}
+
 fn host_and_port(text: &str) -> Result<(ServerName, u16), String> {
     let wrong = || format!("{text:?} is no host:port: write one such as smtp.example.org:587 or [2001:db8::1]:25");
     if text.contains('@') {
@@ -299,11 +310,13 @@ fn host_and_port(text: &str) -> Result<(ServerName, u16), String> {
     Ok((ServerName::parse(host)?, port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?))
 }
 
-fn labels(source: &mut Source, node: &Node, at: At) -> BTreeMap<String, String> {
+/// How the labels begin that Prometheus keeps for itself.
+const META: &str = "__";
+
+fn labels<'n>(source: &mut Source, given: impl Iterator<Item = (&'n str, &'n Node, At)>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
-    for (name, node, at) in Entries::of(source, node, at).all() {
+    for (name, node, at) in given {
         match (label_name(name), text(node)) {
-            _ if name.starts_with("__") => {}
             (Err(why), _) | (_, Err(why)) => source.problem(&at, why),
             (Ok(()), Ok(value)) => {
                 labels.insert(name.to_owned(), value);
@@ -317,6 +330,9 @@ fn labels(source: &mut Source, node: &Node, at: At) -> BTreeMap<String, String> 
 fn label_name(name: &str) -> Result<(), String> {
     if RESERVED_LABELS.contains(&name) {
         return Err(format!("the label {name:?} has a meaning of its own here: use another name"));
+    }
+    if name.starts_with(META) {
+        return Err(format!("the label {name:?} begins with two underscores, as Prometheus' own: use another name"));
     }
     let ok =
         name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.starts_with(|c: char| c.is_ascii_digit());

@@ -130,6 +130,37 @@ fn old_tls_can_be_refused_only_where_there_is_tls() {
 }
 
 #[test]
+fn what_could_never_be_probed_or_shown_is_a_problem() {
+    let of = |keys: &str| {
+        let found = load(&format!(
+            "modules: {{six: {{security: plain, source_address: '2001:db8::1'}}}}\ntargets: [{{{keys}, ports: [25]}}]"
+        ));
+        found.map_or_else(|problems| problems.join("\n"), |_| String::new())
+    };
+    for (keys, expected) in [
+        ("host: 192.0.2.1, family: ipv6", "`family` leaves nothing of 192.0.2.1"),
+        ("host: '2001:db8::2', family: ipv4, addresses: all", "`family` leaves nothing of 2001:db8::2"),
+        ("host: 192.0.2.1, family: ipv4", ""),
+        ("host: 192.0.2.1, module: six", "192.0.2.1 cannot be reached from the `source_address` 2001:db8::1"),
+        ("host: 'fe80::1%lo', module: six", ""),
+        ("host: mx.example, name: ''", "name: the name is empty"),
+        (
+            "host: mx.example, labels: {__name__: x}",
+            "labels.__name__: the label \"__name__\" begins with two underscores",
+        ),
+    ] {
+        let found = of(keys);
+        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{keys}: {found}");
+    }
+    let group = "targets: [{targets: ['mx.example:25'], labels: {__meta_x: y, site: z}}]";
+    assert_eq!(
+        load(group).unwrap().endpoints[0].labels.keys().collect::<Vec<_>>(),
+        ["site"],
+        "as Prometheus drops them"
+    );
+}
+
+#[test]
 fn ports_are_checked_one_by_one() {
     let found =
         problems("targets:\n  - host: mx.example\n    ports: [0, 10587, {port: 26, module: nope}]\n").join("\n");

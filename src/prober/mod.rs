@@ -174,7 +174,8 @@ impl Prober {
             return Err(Failure::of_name(fault).into());
         }
         let name = match &endpoint.host {
-            ServerName::Ip(address) => return Ok(vec![*address]),
+            ServerName::Ip(address) if endpoint.wants(*address) => return Ok(vec![*address]),
+            ServerName::Ip(address) => return Err(dns_failure(&address.to_string(), DnsFault::NoAddress).into()),
             ServerName::Link(address, zone) => {
                 run.interface = run.within(zone::number(zone)).await??;
                 return Ok(vec![(*address).into()]);
