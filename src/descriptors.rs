@@ -20,16 +20,20 @@ const MOST_HTTP: usize = 512;
 /// For the listeners, the log, the runtime, and files that are being read.
 const FILES: usize = 32;
 
+/// What the runtime of a thread that probes has open, of which there may be one for each core.
+const FILES_OF_A_WORKER: usize = 4;
+
 impl Shares {
     /// The shares of the limit as it is now.
     pub fn now() -> Self {
-        Self::of(getrlimit(Resource::Nofile).current)
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::of(getrlimit(Resource::Nofile).current, cores)
     }
 
     /// The shares of a limit; `None` is no limit.
-    fn of(limit: Option<u64>) -> Self {
+    fn of(limit: Option<u64>, cores: usize) -> Self {
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        let files = FILES.min(limit / 2);
+        let files = cores.saturating_mul(FILES_OF_A_WORKER).saturating_add(FILES).min(limit / 2);
         let http = MOST_HTTP.min(limit / 4).max(1);
         Self { http, probes: limit.saturating_sub(files).saturating_sub(http).max(1) }
     }
@@ -49,17 +53,18 @@ mod tests {
 
     #[test]
     fn neither_probes_nor_clients_ever_have_all() {
-        for (limit, http, probes) in [
-            (Some(32), 8, 8),
-            (Some(64), 16, 16),
-            (Some(256), 64, 160),
-            (Some(1024), 256, 736),
-            (Some(8192), 512, 7648),
+        for (limit, cores, http, probes) in [
+            (Some(32), 2, 8, 8),
+            (Some(64), 2, 16, 16),
+            (Some(256), 2, 64, 152),
+            (Some(1024), 2, 256, 728),
+            (Some(1024), 32, 256, 608),
+            (Some(8192), 2, 512, 7640),
         ] {
-            assert_eq!(Shares::of(limit), Shares { http, probes }, "{limit:?}");
+            assert_eq!(Shares::of(limit, cores), Shares { http, probes }, "{limit:?}");
         }
-        assert_eq!(Shares::of(None).http, 512);
-        assert!(Shares::of(Some(0)).probes > 0);
+        assert_eq!(Shares::of(None, 2).http, 512);
+        assert!(Shares::of(Some(0), 2).probes > 0);
     }
 
     #[test]
