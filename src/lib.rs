@@ -54,7 +54,6 @@
 //! | a key of the configuration, and its errors | [`config`] |
 //! | a route | [`http`] |
 //! | the status pages | [`export::html`] |
-//! | who is let in: TLS, passwords, rates | [`door`] |
 //! | TLS, passwords and limits of our own server | [`door`], [`config::web`] |
 //! | a flag of the command line | [`cli`] |
 //! | who may have how many file descriptors | [`descriptors`] |

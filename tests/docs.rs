@@ -89,14 +89,41 @@ fn the_readme_explains_every_reason_and_phase() {
 
 #[test]
 fn links_between_documents_lead_somewhere() {
-    for name in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
-        let text = fs::read_to_string(root().join(name)).unwrap();
+    let mut count = 0;
+    for name in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "benches/README.md",
+        "dashboards/README.md",
+        "examples/prometheus/runbooks.md",
+        "examples/sharding/README.md",
+        "fuzz/README.md",
+        "tests/FAULTS.md",
+        "tests/FAULTS_TLS.md",
+    ] {
+        let file = root().join(name);
+        let text = fs::read_to_string(&file).unwrap();
         let targets = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
-        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
-            let path = target.split('#').next().unwrap();
-            assert!(Path::new(&root()).join(path).exists(), "{name}: {target}");
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (path, place) = target.split_once('#').unwrap_or((target, ""));
+            let path = if path.is_empty() { file.clone() } else { file.parent().unwrap().join(path) };
+            assert!(path.exists(), "{name}: {target}");
+            assert!(place.is_empty() || headings(&path).contains(place), "{name}: {target}: no such heading");
+            count += 1;
         }
     }
+    assert!(count > 50, "{count} links");
+}
+
+/// The names that GitHub gives to the headings of a document.
+fn headings(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    titles
+        .map(|title| title.to_lowercase().chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-"))
+        .collect()
 }
 
 #[test]
