@@ -37,22 +37,17 @@ async fn submissions() -> (Server, String) {
     (server, file("ca.pem", &ca.pem()).display().to_string())
 }
 
+/// With all that it takes for a success.
+async fn probe_well(address: &str, ca: &str, more: &[&str]) -> (i32, String, String) {
+    let how = ["--module", "submissions", "--ca-file", ca, "--server-name", "mail.example.org"];
+    run(&[&["probe", address], &how[..], more].concat()).await
+}
+
 #[tokio::test]
 async fn probe_tells_people_everything_at_one_look() {
     let (server, ca) = submissions().await;
     let address = server.address().to_string();
-    let (code, out, err) = run(&[
-        "probe",
-        &address,
-        "--module",
-        "submissions",
-        "--ca-file",
-        &ca,
-        "--server-name",
-        "mail.example.org",
-        "--transcript",
-    ])
-    .await;
+    let (code, out, err) = probe_well(&address, &ca, &["--transcript"]).await;
     assert_eq!((code, err.as_str()), (0, ""));
     for part in [
         &format!("✔ {address}  ok in"),
@@ -93,20 +88,7 @@ async fn probe_says_why_and_what_to_do() {
 async fn probe_gives_json_to_scripts() {
     let (server, ca) = submissions().await;
     let address = server.address().to_string();
-    let (code, out, _) = run(&[
-        "probe",
-        &address,
-        "--module",
-        "submissions",
-        "--ca-file",
-        &ca,
-        "--server-name",
-        "mail.example.org",
-        "--output",
-        "json",
-        "--transcript",
-    ])
-    .await;
+    let (code, out, _) = probe_well(&address, &ca, &["--output", "json", "--transcript"]).await;
     assert_eq!(code, 0);
     let outcome: Value = serde_json::from_str::<Value>(&out).unwrap()[0].take();
     for (pointer, expected) in [

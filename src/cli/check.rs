@@ -5,21 +5,18 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigFile, WebConfigFile, complain, load, say};
+use super::{Files, complain, say};
 
 /// What `check` is asked.
 #[derive(Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    config: ConfigFile,
-    #[command(flatten)]
-    web: WebConfigFile,
+    files: Files,
 }
 
 /// Exit 0 if `serve` would start with it, else 1.
 pub(super) fn run(options: &Options) -> ExitCode {
-    let (config, door) = (load(&options.config.path, options.config.shard), options.web.door());
-    let (Some(config), Some(door)) = (config, door) else { return ExitCode::FAILURE };
+    let Some((config, door)) = options.files.load() else { return ExitCode::FAILURE };
     for warning in config.warnings.iter().chain(door.warnings()) {
         complain(&format!("warning: {warning}"));
     }
@@ -27,7 +24,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
     let hosts: BTreeSet<&String> = all.iter().map(|(host, _)| host).collect();
     let (count, hosts) = (config.endpoints.len(), hosts.len());
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let path = options.config.path.display();
+    let path = options.files.config.display();
     let searches = match config.searches.len() {
         0 => String::new(),
         some => format!(

@@ -48,28 +48,28 @@ enum Command {
     Healthcheck(healthcheck::Options),
 }
 
-/// The file that most commands need.
+/// What `serve` runs with, and `check` checks.
 #[derive(Args)]
-struct ConfigFile {
+struct Files {
     /// The configuration
     #[arg(long = "config.file", value_name = "FILE", default_value = "mail.yml")]
-    path: std::path::PathBuf,
+    config: std::path::PathBuf,
     /// Which share of the targets is this one's: INDEX/COUNT, such as 0/3; all ports of a host are in one share
     #[arg(long, value_name = "SHARE", default_value = "0/1", value_parser = Shard::parse)]
     shard: Shard,
-}
-
-/// The file of our own HTTP server.
-#[derive(Args)]
-struct WebConfigFile {
     /// Who may come in, and how: TLS, passwords, limits (the format of Prometheus' exporters)
     #[arg(long = "web.config.file", value_name = "FILE")]
     web_config: Option<std::ffi::OsString>,
 }
 
-impl WebConfigFile {
-    /// As the file says; on failure every problem has been reported. No file, or an empty name as scripts
-    /// may write it, leaves the door open.
+impl Files {
+    /// What both files say; on failure every problem of both has been reported.
+    fn load(&self) -> Option<(Config, Door)> {
+        let (config, door) = (load(&self.config, self.shard), self.door());
+        Some((config?, door?))
+    }
+
+    /// No file, or an empty name as scripts may write it, leaves the door open.
     fn door(&self) -> Option<Door> {
         match self.web_config.as_deref().filter(|name| !name.is_empty()) {
             None => Some(Door::open()),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::{self, LogFormat, LogLevel};
 use super::systemd;
-use super::{ConfigFile, USAGE, WebConfigFile, complain, load, runtime};
+use super::{Files, USAGE, complain, runtime};
 use crate::app::App;
 use crate::descriptors;
 use crate::reload::Handle;
@@ -23,9 +23,7 @@ const BACKLOG: i32 = 1024;
 #[derive(Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    config: ConfigFile,
-    #[command(flatten)]
-    web: WebConfigFile,
+    files: Files,
     /// Where to serve HTTP: host:port, or :port for all addresses; may be given several times
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10125")]
     listen: Vec<String>,
@@ -70,8 +68,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
         }
     };
     descriptors::raise_limit();
-    let (config, door) = (load(&options.config.path, options.config.shard), options.web.door());
-    let (Some(config), Some(door)) = (config, door) else { return ExitCode::FAILURE };
+    let Some((config, door)) = options.files.load() else { return ExitCode::FAILURE };
     for warning in config.warnings.iter().chain(door.warnings()) {
         tracing::warn!("{warning}");
     }
@@ -79,7 +76,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
         let served = runtime.block_on(async {
             let listeners = listeners(&options.listen)?;
             let tls = door.speaks_tls();
-            let app = App::new(&config, Some(&options.config.path))
+            let app = App::new(&config, Some(&options.files.config))
                 .with_route_prefix(&prefix(options.route_prefix())?)
                 .with_external_url(options.external_url.as_deref())
                 .with_door(door);
