@@ -72,7 +72,12 @@ fn smtp_like() -> impl Strategy<Value = Vec<u8>> {
     let code = prop_oneof![Just("220"), Just("250"), Just("221"), Just("421"), Just("500"), Just("554"), Just("099")];
     let word =
         prop_oneof![Just("STARTTLS"), Just("AUTH PLAIN"), Just("AUTH=x"), Just("SIZE 1"), Just("\u{202e}\0"), Just("")];
-    let line = (code, prop_oneof![Just(" "), Just("-"), Just("")], word, prop_oneof![Just("\r\n"), Just("\n")])
+    let line = (
+        code,
+        prop_oneof![Just(" "), Just("-"), Just("")],
+        word,
+        prop_oneof![Just("\r\n"), Just("\n"), Just("\r\r\n")],
+    )
         .prop_map(|(code, separator, word, end)| format!("{code}{separator}{word}{end}").into_bytes());
     let noise = vec(any::<u8>(), 0..20);
     vec(prop_oneof![4 => line, 1 => noise], 0..12).prop_map(|parts| parts.concat())

@@ -54,7 +54,8 @@ fn second_opinion(bytes: &[u8]) -> (Vec<Reply>, End) {
         if end >= MAX_LINE {
             return (replies, End::TooLarge);
         }
-        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        let crs = rest[..end].iter().rev().take_while(|b| **b == b'\r').count();
+        let line = &rest[..end - crs];
         rest = &rest[end + 1..];
         let digits = line.len() >= 3 && line[..3].iter().all(u8::is_ascii_digit);
         let separator = line.get(3).copied();

@@ -41,7 +41,9 @@ impl LineBuffer {
 
     /// The next whole line without its line ending, or `None` until more arrives.
     ///
-    /// RFC 5321 §2.3.8 wants CRLF; a bare LF ends a line too, as in every mail client. A bare CR is text.
+    /// RFC 5321 §2.3.8 wants CRLF; a bare LF ends a line too, as in every mail client, and so do several CRs and LF:
+    /// what writes CRLF through a layer that makes CRLF of each LF sends them, and mail programs take them all off. A
+    /// CR anywhere else is text.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, Overflow> {
         if self.received > MAX_SESSION {
             return Err(Overflow::Session);
@@ -54,7 +56,7 @@ impl LineBuffer {
         let (line, rest) = unused.split_at_checked(self.searched.saturating_add(end)).unwrap_or_default();
         self.start = self.bytes.len().saturating_sub(rest.len()).saturating_add(1);
         self.searched = 0;
-        Ok(Some(line.strip_suffix(b"\r").unwrap_or(line)))
+        Ok(Some(without_crs(line)))
     }
 
     /// What has arrived beyond the last line handed out.
@@ -68,6 +70,13 @@ impl LineBuffer {
         self.start = 0;
         self.searched = 0;
     }
+}
+
+fn without_crs(mut line: &[u8]) -> &[u8] {
+    while let Some(shorter) = line.strip_suffix(b"\r") {
+        line = shorter;
+    }
+    line
 }
 
 #[cfg(test)]
@@ -92,6 +101,13 @@ mod tests {
         }
         assert_eq!(got, [b"220-one".to_vec(), b"220 two".to_vec()]);
         assert_eq!(buffer.pending(), b"rest");
+    }
+
+    #[test]
+    fn every_cr_before_the_lf_is_of_the_ending_and_no_other() {
+        let mut buffer = LineBuffer::default();
+        buffer.push(b"a\r\r\n\rb\rc\r \r\n\r\r\r\n");
+        assert_eq!(lines(&mut buffer), [b"a".to_vec(), b"\rb\rc\r ".to_vec(), Vec::new()]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! C: what can answer EHLO and HELO.
 
 use super::kit::{OPPORTUNISTIC, PLAIN, Row, SHORT_EHLO, STARTTLS, row};
-use super::tcp::GOOD_TLS;
+use super::tcp::{GOOD_TLS, KEPT_TLS};
 
 const KEPT: &str = "banner:220 ehlo:250 quit:221";
 
@@ -231,6 +231,21 @@ fn keywords() -> Vec<Row> {
             "banner:220 ehlo:250 quit:221 auth=PLAIN,LOGIN size=5",
             "EHLO QUIT",
         ),
+        row(
+            "C9",
+            "every line ends in CR CR LF",
+            vec![
+                GOOD_TLS
+                    .lines()
+                    .map(|line| line.strip_prefix("S: ").map_or(line.into(), |said| format!("*raw {said}\\r\\r\\n")))
+                    .collect::<Vec<String>>()
+                    .join("\n"),
+            ],
+            STARTTLS,
+            "ok",
+            KEPT_TLS,
+            "EHLO STARTTLS EHLO QUIT",
+        ),
         auth(&["AUTH=LOGIN PLAIN"], "banner:220 ehlo:250 quit:221 auth=LOGIN,PLAIN", "only the old AUTH="),
         auth(
             &["AUTH LOGIN PLAIN", "AUTH=PLAIN XOAUTH"],
@@ -254,7 +269,7 @@ fn keywords() -> Vec<Row> {
             ],
             STARTTLS,
             "ok",
-            super::tcp::KEPT_TLS,
+            KEPT_TLS,
             "EHLO STARTTLS EHLO QUIT",
         ),
         row("C11", "words that only look like STARTTLS", no_starttls, OPPORTUNISTIC, "ok", KEPT, "EHLO QUIT"),
@@ -283,7 +298,7 @@ fn keywords() -> Vec<Row> {
             GOOD_TLS,
             STARTTLS,
             "ok",
-            super::tcp::KEPT_TLS,
+            KEPT_TLS,
             "EHLO STARTTLS EHLO QUIT",
         )
         .cut_everywhere(),
