@@ -242,10 +242,17 @@ impl Dialogue<'_> {
         }
     }
 
-    /// An error of the connection: a failure, unless all that was missing is the reply to QUIT.
-    fn broken(&self, error: &io::Error) -> Result<Action, Halt> {
+    /// An error of the connection: a failure, unless all that was missing is the reply to QUIT. What the server had
+    /// against us before it hung up, by RST as well as by FIN, is the better reason.
+    fn broken(&mut self, error: &io::Error) -> Result<Action, Halt> {
         if self.step == Step::Quit {
             return Ok(Action::Done);
+        }
+        if io_error::is_end(error) {
+            match self.session.end_of_stream() {
+                Action::Fail(_, Fault::Closed { .. }) | Action::Done => {}
+                refusal => return Ok(refusal),
+            }
         }
         let phase = phase_of(self.step);
         Err(tls::alert(phase, error).unwrap_or_else(|| io_error::failure(phase, error)).into())

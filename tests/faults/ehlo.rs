@@ -91,6 +91,18 @@ fn refusals() -> Vec<Row> {
             "EHLO HELO",
         ),
         row(
+            "C3",
+            "the same, by RST: at once, and on HELO",
+            vec![
+                "S: 220 mx\nC: EHLO x\nS: 550 5.7.1 no\n*reset".to_owned(),
+                "S: 220 mx\nC: EHLO x\nS: 550 5.7.1 no\nC: HELO x\n*reset".to_owned(),
+            ],
+            PLAIN,
+            "permanent_reply in ehlo",
+            "banner:220 ehlo:550",
+            "EHLO HELO",
+        ),
+        row(
             "C4",
             "504: need a fully qualified name",
             no("504 5.5.2 <x>: Helo command rejected: need fully-qualified hostname"),
