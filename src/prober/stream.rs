@@ -89,6 +89,15 @@ impl Watched {
         Self { tcp, began: None, first: Vec::new(), received: 0, limit }
     }
 
+    /// Keeps what a peer that has hung up said before, if it said a word at all that was not read yet. There is nothing
+    /// to wait for: the connection is at its end.
+    pub(super) async fn hear_out(&mut self) {
+        if self.first.is_empty() {
+            // An error would tell no more than the one that is known.
+            let _ = self.read(&mut [0; FIRST]).await;
+        }
+    }
+
     /// The handshake is over: the limits of the dialogue take over.
     pub(super) fn unwatch(&mut self) {
         self.first = Vec::new();

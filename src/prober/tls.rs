@@ -90,7 +90,11 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
     run.findings.certificate = certificate_facts(run, &recorder.take());
     let mut tls = match result? {
         Ok(tls) => tls,
-        Err((error, watched)) => {
+        Err((error, mut watched)) => {
+            if io_error::is_end(&error) {
+                // Said before it hung up, and unread if it did so before our hello.
+                let _ = run.within(watched.hear_out()).await;
+            }
             run.turn(None, watched.began.unwrap_or(ended));
             let failure = failure(run, &error, &watched.first);
             if failure.reason == Reason::PlaintextOnTlsPort {
@@ -248,8 +252,10 @@ fn alert_failure(phase: Phase, alert: AlertDescription) -> Failure {
     Failure::new(phase, reason, format!("the server ended TLS with the alert {alert:?}"))
 }
 
-/// Text where a TLS record should be. Records begin with a byte from 20 to 23 (RFC 8446 §5.1).
+/// Text where a TLS record should be. Records begin with a byte from 20 to 23 (RFC 8446 §5.1); text may have a byte order
+/// mark, blanks or empty lines in front.
 fn clear_text(run: &Run, first: &[u8]) -> Option<Failure> {
+    let first = first.strip_prefix("\u{feff}".as_bytes()).unwrap_or(first).trim_ascii_start();
     let line = first.split(|b| *b == b'\n').next().unwrap_or_default();
     if !first.first().is_some_and(|b| b.is_ascii_graphic()) {
         return None;
@@ -320,3 +326,7 @@ impl ServerCertVerifier for Recorder {
         Self::algorithms().supported_schemes()
     }
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

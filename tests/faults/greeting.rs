@@ -332,5 +332,14 @@ fn wrong_mode() -> Vec<Row> {
             "",
             "",
         ),
+        row(
+            "B19",
+            "the same, with an empty line, a blank or a BOM in front",
+            [clear("\\r\\n220"), clear(" 220"), clear("\\xef\\xbb\\xbf220")].concat(),
+            TLS,
+            "plaintext_on_tls_port in tls",
+            "",
+            "",
+        ),
     ]
 }
