@@ -47,6 +47,7 @@
 //! | sockets, deadlines, the clock of a phase | [`prober`] |
 //! | when an endpoint is probed | [`scheduler::plan`] |
 //! | on which thread it is probed | [`scheduler::workers`] |
+//! | how many probes run at once, and what one does that has to wait | [`prober::seat`], [`scheduler`], `places.rs` |
 //! | what a failure changes about that: retries, another interval, light probes | [`outcome::pace`] |
 //! | what is said to a proxy, and whose fault it is that there is no tunnel | [`proxy`] |
 //! | what is wrong with a domain's MX and SRV records | [`mail::mx`], [`mail::srv`] |

@@ -203,7 +203,7 @@ pub struct Store {
     searching: AtomicBool,
     domains: ArcSwap<Vec<Arc<DomainFacts>>>,
     ready: AtomicBool,
-    in_flight: AtomicUsize,
+    in_flight: Arc<AtomicUsize>,
     own: Mutex<Exporter>,
     alike: Alike,
 }
@@ -267,12 +267,12 @@ impl Store {
     }
 
     /// A probe begins, so long after its time if it has one; it has ended when the guard is dropped.
-    pub fn probe_begins(&self, lateness: Option<Duration>) -> InFlight<'_> {
+    pub fn probe_begins(&self, lateness: Option<Duration>) -> InFlight {
         if let Some(lateness) = lateness {
             self.own().lateness.observe(lateness);
         }
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(&self.in_flight)
+        InFlight(self.in_flight.clone())
     }
 
     /// Probes that were due did not take place.
@@ -307,9 +307,9 @@ impl Store {
 }
 
 /// A probe that is running.
-pub struct InFlight<'a>(&'a AtomicUsize);
+pub struct InFlight(Arc<AtomicUsize>);
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -347,6 +347,40 @@ async fn no_more_probes_run_at_once_than_allowed() {
     exporter.stop().await;
 }
 
+/// 40 endpoints at an address that serves some three of them a second, and one at another address.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_busy_address_keeps_no_others_waiting_and_is_not_reported_as_down() {
+    let slow = "*sleep 0.3\nS: 220 mx\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close";
+    let busy = Server::start(Script::of(slow), Options::default()).await;
+    let elsewhere = Options { bind: Some("127.0.0.2:0".parse().unwrap()), ..Options::default() };
+    let other = Server::start(Script::of(PLAIN), elsewhere).await;
+    let (port, other_port) = (busy.address().port(), other.address().port());
+    let many: String = (0..40)
+        .map(|number| format!("- {{name: t{number}, host: 127.0.0.1, ports: [{{port: {port}, module: plain}}]}}\n"))
+        .collect();
+    let yaml = format!(
+        "interval: 1s\nmax_concurrent_probes: 3\nmax_connections_per_address: 1\n\
+         modules: {{plain: {{security: plain, timeout: 2s}}}}\ntargets:\n{many}\
+         - {{name: other, host: 127.0.0.2, ports: [{{port: {other_port}, module: plain}}], interval: 200ms}}\n"
+    );
+    let exporter = Exporter::start(&config(&yaml)).await;
+    // Long enough for those who wait to miss their time.
+    sleep(Duration::from_secs(6)).await;
+    let metrics = exporter.get("/metrics").await;
+    let attempts = metrics.value("mail_probe_attempts_total", &["target=\"other\""]);
+    assert!(attempts >= 10.0, "30 were due, {attempts} took place");
+    assert_eq!(metrics.samples("mail_probe_failures_total{"), Vec::<&str>::new());
+    assert!(metrics.value("mail_exporter_probes_skipped_total", &["reason=\"capacity\""]) >= 10.0);
+    assert!(metrics.value("mail_exporter_probes_in_flight", &[]) <= 3.0, "who waits for a turn is not in flight");
+    assert_eq!(busy.most_at_once(), 1);
+    let probed = metrics.samples("mail_probe_success{").len();
+    assert!(probed >= 8, "the busy one is used all the time: {probed} endpoints were probed");
+    let began = Instant::now();
+    exporter.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(4), "who waits is let go at once");
+}
+
 #[tokio::test]
 async fn a_stop_is_quick_and_polite() {
     let server = Server::start(

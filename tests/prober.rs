@@ -322,6 +322,26 @@ async fn an_address_never_has_more_connections_than_allowed() {
     assert_eq!(server.most_at_once(), 2);
 }
 
+#[tokio::test]
+async fn who_has_no_turn_is_told_which_key_has_a_say_in_it() {
+    let server = Server::start(Script::of("*idle"), Options::default()).await;
+    let prober = Arc::new(Prober::new(no_names(), 1));
+    let endpoint = |timeout| {
+        let module = format!("{{security: plain, timeout: {timeout}}}");
+        one_endpoint(server.address(), &module).endpoints[0].clone()
+    };
+    let (first, stays) = (prober.clone(), endpoint("60s"));
+    let holder = tokio::spawn(async move { first.probe(stays, &CancellationToken::new()).await });
+    while server.sessions().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    let outcome = prober.probe(endpoint("300ms"), &CancellationToken::new()).await.unwrap();
+    assert_eq!(verdict(&outcome), "local_resource in connect");
+    let detail = outcome.failure.unwrap().detail;
+    assert!(detail.contains("`max_connections_per_address`"), "{detail}");
+    holder.abort();
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn dials_that_hang_do_not_keep_others_waiting() {

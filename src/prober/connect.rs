@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::dial::{self, Waiting, dial};
 use super::run::{Halt, Run, seconds};
+use super::seat::Seat;
 use super::zone::socket_address;
 use crate::dns::Resolver;
 use crate::endpoint::Security;
@@ -237,13 +237,14 @@ async fn attempt(
         Ok(socket) => socket,
         Err(failure) => return Ok(Err(failure)),
     };
-    let mut dialling = pin!(timeout(share, dial(resolver, &endpoint.module, &target, waiting)));
+    // On the heap, for the sake of those who wait for their turn and have none to keep.
+    let mut dialling = Box::pin(timeout(share, dial(resolver, &endpoint.module, &target, waiting)));
     let (dialled, place) = match run.within(timeout(DIALLING, dialling.as_mut())).await? {
         Ok(dialled) => (dialled, Some(place)),
         // It hangs: it dials on without a place, and takes one again if it connects after all.
         Err(_) => {
             drop(place);
-            (run.within(dialling).await?, connections.place_now(peer))
+            (run.within(dialling.as_mut()).await?, connections.place_now(peer))
         }
     };
     let tcp = match dialled {
@@ -255,9 +256,13 @@ async fn attempt(
         return Ok(Ok((tcp, place.with(socket))));
     }
     // The address is full by now, and this connection would be one too many: let it go, and wait for a turn.
-    drop(tcp);
+    drop((tcp, socket, dialling));
     let place = wait_for_place(run, connections, peer).await?;
-    let again = run.within(dial(resolver, &endpoint.module, &target, waiting)).await?;
+    let socket = match connections.sockets(Phase::Connect, 1) {
+        Ok(socket) => socket,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let again = run.within(Box::pin(dial(resolver, &endpoint.module, &target, waiting))).await?;
     Ok(again.map(|tcp| (tcp, place.with(socket))))
 }
 
@@ -266,17 +271,47 @@ async fn wait_for_place(run: &mut Run, connections: &Connections, peer: &Peer) -
     if let Some(place) = connections.place_now(peer) {
         return Ok(place);
     }
-    let full = || {
-        let detail = format!("other probes kept every connection to {peer} that is allowed at once");
-        Halt::Failed(Failure::new(Phase::Connect, Reason::LocalResource, detail))
-    };
     if run.is_impatient() {
         let place = run.within(connections.place(peer)).await;
-        return place.map_err(|halt| if matches!(halt, Halt::TimedOut) { full() } else { halt })?.ok_or(Halt::Stopped);
+        return place
+            .map_err(|halt| if matches!(halt, Halt::TimedOut) { full(peer) } else { halt })?
+            .ok_or(Halt::Stopped);
     }
     let began = run.now();
-    let patience = run.endpoint.interval.max(run.endpoint.timeout());
-    let place = run.until_stopped(timeout(patience, connections.place(peer))).await?;
+    let place = match run.seat.take() {
+        Some(seat) => wait_without_seat(run, seat, connections, peer).await?,
+        None => {
+            let patience = run.endpoint.interval.max(run.endpoint.timeout());
+            run.until_stopped(timeout(patience, connections.place(peer))).await?.map_err(|_| full(peer))?
+        }
+    };
     run.leave_out(run.now() - began);
-    place.map_err(|_| full())?.ok_or(Halt::Stopped)
+    place.ok_or(Halt::Stopped)
+}
+
+/// Others run meanwhile. See [`super::seat`] for why nobody locks up.
+async fn wait_without_seat(
+    run: &mut Run,
+    mut seat: Box<dyn Seat>,
+    connections: &Connections,
+    peer: &Peer,
+) -> Result<Option<Place>, Halt> {
+    seat.leave();
+    let until = seat.until();
+    let turn = async {
+        let place = connections.place(peer).await;
+        seat.take().await;
+        (place, seat)
+    };
+    let (place, seat) = run.until_stopped(timeout_at(until, turn)).await?.map_err(|_| Halt::NoTurn)?;
+    run.seat = Some(seat);
+    Ok(place)
+}
+
+fn full(peer: &Peer) -> Halt {
+    let detail = format!(
+        "other probes kept every connection to {peer} that is allowed at once: raise `max_connections_per_address`, \
+         or probe it less often"
+    );
+    Halt::Failed(Failure::new(Phase::Connect, Reason::LocalResource, detail))
 }

@@ -7,6 +7,7 @@
 //! - [`dial`]: one connection, straight or through a proxy.
 //! - [`tls`]: a handshake that sees the certificate whatever its worth.
 //! - [`legacy`]: a second look at a server that is too old for the handshake, or ought to refuse what is too old.
+//! - [`seat`]: a place among the probes that run at once, and what becomes of it while a probe waits.
 //! - [`zone`]: which interface a link-local address means.
 //! - [`drive`]: does what the protocol's session says.
 //! - [`tcp`]: a connection that knows when its bytes came.
@@ -20,6 +21,7 @@ mod drive;
 mod io_error;
 mod legacy;
 mod run;
+pub mod seat;
 mod stream;
 mod tcp;
 mod tls;
@@ -40,6 +42,7 @@ use crate::phase::Phase;
 
 use connect::{Connections, Peer};
 use run::{Halt, Run};
+use seat::{Seat, Unfinished};
 use stream::Stream;
 use tcp::Stamping;
 
@@ -81,7 +84,7 @@ impl Prober {
     /// Probes once. `None` when `stop` came first: the connection was then ended as politely as the
     /// grace allowed, and what was found says nothing about the server.
     pub async fn probe(&self, endpoint: Arc<Endpoint>, stop: &CancellationToken) -> Option<Outcome> {
-        self.run(Run::start(endpoint, stop.clone()), None, &|_| true).await
+        self.run(Run::start(endpoint, stop.clone()), None, &|_| true).await.ok()
     }
 
     /// Probes as far as EHLO in clear; what an earlier probe saw of TLS is taken over while it is still offered.
@@ -91,7 +94,21 @@ impl Prober {
         earlier: &Outcome,
         stop: &CancellationToken,
     ) -> Option<Outcome> {
-        self.run(Run::start(endpoint, stop.clone()).lightly(), Some(earlier), &|_| true).await
+        self.run(Run::start(endpoint, stop.clone()).lightly(), Some(earlier), &|_| true).await.ok()
+    }
+
+    /// Probes once, in full or lightly after an `earlier` probe, for a scheduler: the wait for a turn at the address is
+    /// in no clock, and does not keep the seat from others. One that has no turn in time has not taken place.
+    pub async fn probe_seated(
+        &self,
+        endpoint: Arc<Endpoint>,
+        earlier: Option<&Outcome>,
+        stop: &CancellationToken,
+        seat: Box<dyn Seat>,
+    ) -> Result<Outcome, Unfinished> {
+        let run = Run::start(endpoint, stop.clone()).seated(seat);
+        let run = if earlier.is_some() { run.lightly() } else { run };
+        self.run(run, earlier, &|_| true).await
     }
 
     /// Probes once for somebody who waits: also the wait for a turn at the address counts against the
@@ -103,7 +120,7 @@ impl Prober {
         stop: &CancellationToken,
         allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync),
     ) -> Option<Outcome> {
-        self.run(Run::start(endpoint, stop.clone()).impatient(), None, allowed).await
+        self.run(Run::start(endpoint, stop.clone()).impatient(), None, allowed).await.ok()
     }
 
     async fn run(
@@ -111,7 +128,7 @@ impl Prober {
         mut run: Run,
         earlier: Option<&Outcome>,
         allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync),
-    ) -> Option<Outcome> {
+    ) -> Result<Outcome, Unfinished> {
         if let Err(halt) = self.converse(&mut run, allowed).await {
             run.breakdown(halt);
         }
@@ -119,7 +136,7 @@ impl Prober {
         if let Some(earlier) = earlier {
             findings.carry_tls(&earlier.findings);
         }
-        Some(verdict::judge(endpoint, findings))
+        Ok(verdict::judge(endpoint, findings))
     }
 
     async fn converse(&self, run: &mut Run, allowed: &(dyn Fn(IpAddr) -> bool + Send + Sync)) -> Result<(), Halt> {
@@ -132,11 +149,14 @@ impl Prober {
         }
         let resolver = self.resolver.load_full();
         let (tcp, _place) = connect::connect(run, &self.connections, &resolver, &peers).await?;
-        match Self::talk(run, Stream::new(tcp)).await {
+        // On the heap, as is another look: thousands may wait for their turn until here.
+        match Box::pin(Self::talk(run, Stream::new(tcp))).await {
             // The connection is closed by now, and its place at the address is free for another look.
-            Err(Halt::Failed(failure)) if run.is_too_old() => Err(legacy::look(run, &resolver, failure).await.into()),
+            Err(Halt::Failed(failure)) if run.is_too_old() => {
+                Err(Box::pin(legacy::look(run, &resolver, failure)).await.into())
+            }
             Ok(()) if run.wants_old_tls() => {
-                legacy::tempt(run, &resolver).await;
+                Box::pin(legacy::tempt(run, &resolver)).await;
                 Ok(())
             }
             result => result,
@@ -184,7 +204,7 @@ impl Prober {
         };
         let resolver = self.resolver.load_full();
         let _sockets = self.connections.sockets(Phase::Resolve, LOOK_UP)?;
-        let answer = run.within(resolver.addresses(name)).await?;
+        let answer = run.within(Box::pin(resolver.addresses(name))).await?;
         let addresses = answer.map_err(|fault| dns_failure(name, fault))?.addresses;
         run.findings.dns = Some(AddressCount::of(&addresses));
         let wanted: Vec<IpAddr> = addresses.into_iter().filter(|address| endpoint.wants(*address)).collect();

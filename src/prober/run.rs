@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::seat::{Seat, Unfinished};
 use crate::endpoint::Endpoint;
 use crate::outcome::Findings;
 use crate::outcome::failure::{Failure, Reason};
@@ -35,6 +36,8 @@ pub(super) enum Halt {
     TimedOut,
     /// The program is stopping.
     Stopped,
+    /// The address had no room in time.
+    NoTurn,
 }
 
 impl From<Failure> for Halt {
@@ -49,8 +52,12 @@ pub(super) struct Run {
     pub findings: Findings,
     /// The number of the interface that the host's address names; 0 without.
     pub interface: u32,
+    /// Its place among the probes that run at once; `None` where nobody counts them.
+    pub seat: Option<Box<dyn Seat>>,
     stop: CancellationToken,
     stopping: bool,
+    /// The address had no room in time.
+    had_no_turn: bool,
     /// Waiting for a turn counts against the deadline: somebody waits for the answer.
     impatient: bool,
     /// It ends after EHLO in clear.
@@ -84,8 +91,10 @@ impl Run {
             endpoint,
             findings: Findings::new(wall),
             interface: 0,
+            seat: None,
             stop,
             stopping: false,
+            had_no_turn: false,
             impatient: false,
             light: false,
             too_old: false,
@@ -98,6 +107,11 @@ impl Run {
     /// The same probe for somebody who waits for its answer.
     pub(super) fn impatient(self) -> Self {
         Self { impatient: true, ..self }
+    }
+
+    /// The same probe, which runs only while it has a place.
+    pub(super) fn seated(self, seat: Box<dyn Seat>) -> Self {
+        Self { seat: Some(seat), ..self }
     }
 
     /// The same probe, which ends after EHLO in clear.
@@ -279,6 +293,10 @@ impl Run {
                 self.stopping = true;
                 return;
             }
+            Halt::NoTurn => {
+                self.had_no_turn = true;
+                return;
+            }
             Halt::Failed(failure) => failure,
             Halt::TimedOut => {
                 let waited = seconds(self.clock.phase_deadline.saturating_duration_since(self.clock.mark));
@@ -291,14 +309,19 @@ impl Run {
         self.findings.breakdown.get_or_insert(failure.into());
     }
 
-    /// Closes the books. `None` when the probe was stopped rather than finished.
-    pub(super) fn finish(mut self) -> Option<(Arc<Endpoint>, Findings)> {
+    /// Closes the books, unless the probe says nothing about the server.
+    pub(super) fn finish(mut self) -> Result<(Arc<Endpoint>, Findings), Unfinished> {
+        match (self.stopping, self.had_no_turn) {
+            (true, _) => return Err(Unfinished::Stopped),
+            (false, true) => return Err(Unfinished::NoTurn),
+            (false, false) => {}
+        }
         self.findings.transcript.close();
         self.findings.phases.shrink_to_fit();
         self.findings.ended = self.wall_clock();
         self.findings.duration = self.clock.mark.saturating_duration_since(self.clock.start);
         self.findings.tls_at = self.findings.certificate.is_some().then_some(self.findings.ended);
-        (!self.stopping).then_some((self.endpoint, self.findings))
+        Ok((self.endpoint, self.findings))
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! An endpoint is never probed twice at once, since its task does one thing after the other. Ticks that
 //! pass meanwhile are skipped and counted. [`Scheduler::apply`] takes the whole list of endpoints and
-//! changes only what differs. When each is due is worked out in [`plan`], on which thread in [`workers`].
+//! changes only what differs. When each is due is worked out in [`plan`], how many probes run at once is kept in
+//! `places`, and on which thread each runs in [`workers`].
 
+mod places;
 pub mod plan;
 pub mod workers;
 
@@ -12,7 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,9 @@ use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::{Findings, Outcome, pace, verdict};
 use crate::phase::Phase;
 use crate::prober::Prober;
+use crate::prober::seat::Unfinished;
 use crate::store::{Skip, Store};
+use places::{Places, Seated};
 use plan::Plan;
 use workers::Workers;
 
@@ -44,8 +47,7 @@ struct Shared {
     prober: Arc<Prober>,
     store: Arc<Store>,
     workers: Workers,
-    /// Replaced when the number of places changes: probes that run then give theirs back to the old one.
-    places: ArcSwap<Semaphore>,
+    places: Places,
 }
 
 /// What a task is told.
@@ -58,7 +60,7 @@ struct Running {
 impl Scheduler {
     /// A scheduler with nothing to do yet. At most so many probes run at once.
     pub fn new(prober: Arc<Prober>, store: Arc<Store>, workers: Workers, max_concurrent_probes: usize) -> Self {
-        let places = ArcSwap::from_pointee(Semaphore::new(max_concurrent_probes));
+        let places = Places::new(max_concurrent_probes);
         Self {
             shared: Arc::new(Shared { prober, store, workers, places }),
             running: HashMap::new(),
@@ -72,7 +74,7 @@ impl Scheduler {
     pub fn set_max_concurrent_probes(&mut self, most: usize) {
         if most != self.max_concurrent_probes {
             self.max_concurrent_probes = most;
-            self.shared.places.store(Arc::new(Semaphore::new(most)));
+            self.shared.places.set_most(most);
         }
     }
 
@@ -175,17 +177,22 @@ async fn turn(
     let mut unconfirmed: Option<Outcome> = None;
     for tries in 0.. {
         // The place is waited for until shortly before the next tick, which then has its own turn.
-        let place: OwnedSemaphorePermit = tokio::select! {
-            place = timeout_at(due + endpoint.interval.mul_f64(0.9), shared.places.load_full().acquire_owned()) => match place {
-                Ok(Ok(place)) => place,
-                Ok(Err(_)) => return Turn::Stopped,
+        let patience = endpoint.interval.mul_f64(0.9);
+        let place = tokio::select! {
+            place = timeout_at(due + patience, shared.places.take()) => match place {
+                Ok(Some(place)) => place,
+                Ok(None) => return Turn::Stopped,
                 Err(_) => break,
             },
             () = stop.cancelled() => return Turn::Stopped,
         };
+        // A repetition has no time of its own to be late for.
+        let in_flight = shared.store.probe_begins((tries == 0).then(|| now() - due));
+        // So is the turn at the address, though at a short interval at least as long as a probe may take.
+        let until = due + patience.max(endpoint.timeout());
         let attempt = Attempt {
             endpoint: endpoint.clone(),
-            lateness: (tries == 0).then(|| now() - due),
+            seat: Seated { shared: shared.clone(), held: Some((place, in_flight)), until },
             // The endpoint as it was then: a change of the configuration is for a full probe to see.
             earlier: last
                 .filter(|last| tries == 0 && Arc::ptr_eq(&last.endpoint, endpoint))
@@ -194,8 +201,14 @@ async fn turn(
         };
         // A task of its own: a fault of ours in it ends the probe, and not the endpoint.
         let probe = shared.workers.spawn(now(), probe(shared.clone(), attempt, stop.clone()));
-        let Some(outcome) = finish(endpoint, probe).await else { return Turn::Stopped };
-        drop(place);
+        let outcome = match finish(endpoint, probe).await {
+            Ok(outcome) => outcome,
+            Err(Unfinished::Stopped) => return Turn::Stopped,
+            Err(Unfinished::NoTurn) => {
+                tracing::debug!(endpoint = endpoint.title(), "no turn in time: max_connections_per_address");
+                break;
+            }
+        };
         let left = endpoint.interval.saturating_sub(now() - due);
         let Some(delay) = pace::retry(&outcome, tries, left) else {
             unconfirmed = Some(outcome);
@@ -217,8 +230,11 @@ async fn turn(
     Turn::Probed(outcome)
 }
 
-/// `None` when the endpoint is not to be probed on.
-async fn finish(endpoint: &Arc<Endpoint>, probe: JoinHandle<Option<Outcome>>) -> Option<Outcome> {
+/// What came of a probe.
+async fn finish(
+    endpoint: &Arc<Endpoint>,
+    probe: JoinHandle<Result<Outcome, Unfinished>>,
+) -> Result<Outcome, Unfinished> {
     match probe.await {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -227,7 +243,7 @@ async fn finish(endpoint: &Arc<Endpoint>, probe: JoinHandle<Option<Outcome>>) ->
             let mut findings = Findings::new(wall_clock());
             let detail = "the probe broke down; the log has the place";
             findings.breakdown = Some(Failure::new(Phase::Resolve, Reason::Internal, detail).into());
-            Some(verdict::judge(endpoint.clone(), findings))
+            Ok(verdict::judge(endpoint.clone(), findings))
         }
     }
 }
@@ -235,19 +251,14 @@ async fn finish(endpoint: &Arc<Endpoint>, probe: JoinHandle<Option<Outcome>>) ->
 /// One probe of a turn.
 struct Attempt {
     endpoint: Arc<Endpoint>,
-    /// How late the turn began; `None` for a repetition, which has no time of its own.
-    lateness: Option<Duration>,
+    seat: Seated,
     /// The probe whose TLS is still good; `None`: TLS is done.
     earlier: Option<Arc<Outcome>>,
 }
 
-/// `None` when the program stopped before the probe was over.
-async fn probe(shared: Arc<Shared>, attempt: Attempt, stop: CancellationToken) -> Option<Outcome> {
-    let _in_flight = shared.store.probe_begins(attempt.lateness);
-    match &attempt.earlier {
-        Some(earlier) => shared.prober.probe_lightly(attempt.endpoint, earlier, &stop).await,
-        None => shared.prober.probe(attempt.endpoint, &stop).await,
-    }
+async fn probe(shared: Arc<Shared>, attempt: Attempt, stop: CancellationToken) -> Result<Outcome, Unfinished> {
+    let Attempt { endpoint, seat, earlier } = attempt;
+    shared.prober.probe_seated(endpoint, earlier.as_deref(), &stop, Box::new(seat)).await
 }
 
 fn log(outcome: &Outcome, failed: &str) {

@@ -8,8 +8,7 @@ use crate::dns::Resolver;
 
 fn shared() -> Arc<Shared> {
     let prober = Arc::new(Prober::new(Resolver::Table(HashMap::new()), 2));
-    let places = ArcSwap::from_pointee(Semaphore::new(1));
-    Arc::new(Shared { prober, store: Arc::new(Store::default()), workers: Workers::here(), places })
+    Arc::new(Shared { prober, store: Arc::new(Store::default()), workers: Workers::here(), places: Places::new(1) })
 }
 
 fn endpoint(port: u16) -> Arc<Endpoint> {
@@ -48,9 +47,19 @@ async fn an_endpoint_that_waits_costs_little_more_than_its_timer() {
 }
 
 #[tokio::test]
+async fn a_probe_that_waits_for_its_turn_costs_little() {
+    let (shared, endpoint) = (shared(), endpoint(25));
+    let held = (shared.places.take().await.unwrap(), shared.store.probe_begins(None));
+    let seat = Seated { shared: shared.clone(), held: Some(held), until: now() };
+    let size = size_of_val(&probe(shared, Attempt { endpoint, seat, earlier: None }, CancellationToken::new()));
+    // What a conversation needs is there only while there is one.
+    assert!(size <= 4096, "{size} octets, which each of thousands may hold");
+}
+
+#[tokio::test]
 async fn a_tick_that_waits_too_long_for_a_place_is_skipped() {
     let (shared, endpoint) = (shared(), endpoint(25));
-    let _taken = shared.places.load_full().acquire_owned().await.unwrap();
+    let _taken = shared.places.take().await.unwrap();
     let plan = Plan::new(endpoint.interval, 0.0);
     let turn = turn(&shared, &endpoint, &plan, now(), None, &CancellationToken::new()).await;
     assert!(matches!(turn, Turn::Skipped(Skip::Capacity)));
