@@ -598,15 +598,15 @@ async fn clients_that_dawdle_are_sent_away() {
     }
     let plain = Rig::new().start("").await;
     for first in [&b""[..], b"GET /metr", b"GET / HTTP/1.1\r\nHost: x\r\n"] {
-        assert_eq!(ends(&plain, first).await, 30, "the head of a request");
+        assert_eq!(ends(&plain, first).await, 75, "the head of a request");
     }
     // The head inside TLS.
     let mut inside = rig.connect(tls.address, rig.client(BOTH, None)).await.unwrap();
     inside.write_all(b"GET / HT").await.unwrap();
     let connected = Instant::now();
     let _ = inside.read_to_end(&mut Vec::new()).await;
-    assert_eq!(connected.elapsed().as_secs(), 30);
-    assert!(began.elapsed() < Duration::from_secs(200));
+    assert_eq!(connected.elapsed().as_secs(), 75);
+    assert!(began.elapsed() < Duration::from_secs(400));
 }
 
 #[tokio::test]

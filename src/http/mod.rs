@@ -6,6 +6,7 @@
 //! | `GET /endpoint/{id}` | everything about one endpoint |
 //! | `GET /api/v1/endpoints` | all outcomes as JSON |
 //! | `GET /api/v1/endpoints/{id}` | one, with its transcript and its recent failures |
+//! | `GET /api/v1/domains` | what DNS says of the domains among the targets, as JSON |
 //! | `GET /metrics` | Prometheus' protobuf, OpenMetrics 1.0 or text 0.0.4, as `Accept` asks; gzip |
 //! | `GET /probe?target=host[:port]&module=NAME[&hostname=NAME][&debug=true]` | probes now; that endpoint's families, also by blackbox_exporter's names |
 //! | `POST /-/reload` | loads the configuration again |
