@@ -214,7 +214,10 @@ impl Store {
         let old = self.slots.load();
         let slot = |endpoint: &Arc<Endpoint>| match old.by_id.get(&endpoint.id()) {
             Some(slot) => {
-                slot.rcu(|history| History { endpoint: endpoint.clone(), ..History::clone(history) });
+                // Most stay the same.
+                if !Arc::ptr_eq(&slot.load().endpoint, endpoint) {
+                    slot.rcu(|history| History { endpoint: endpoint.clone(), ..History::clone(history) });
+                }
                 slot.clone()
             }
             None => Arc::new(ArcSwap::from_pointee(History::new(endpoint.clone()))),

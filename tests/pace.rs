@@ -7,7 +7,9 @@ mod support;
 
 use std::time::{Duration, SystemTime};
 
-use lab::{Identity, Leaf, Options, Script, Server};
+use lab::{DnsServer, Identity, Leaf, Options, Script, Server};
+use mail_endpoint_exporter::app::App;
+use mail_endpoint_exporter::dns::Resolver;
 use support::{Answer, Exporter, config};
 use tokio::time::sleep;
 
@@ -129,4 +131,39 @@ async fn light_probes_keep_what_is_known_of_tls() {
         sessions.iter().filter(|session| session.finished && session.quit).map(|s| s.tls).collect();
     assert!(with_tls[0] && !with_tls[1], "the first in full, the next lightly: {with_tls:?}");
     assert!(sessions.iter().all(|session| session.violations.is_empty()), "{sessions:#?}");
+}
+
+#[tokio::test]
+async fn light_probes_go_on_when_another_name_moves() {
+    let tls = Identity::self_signed(&Leaf::new("mail.example.org", SystemTime::now())).server_config();
+    let server = Server::start(Script::of(STARTTLS), tls.into()).await;
+    let table = |moves| {
+        let at = |address: &str| lab::Answer::addresses(&[address]);
+        [("still.example", at("127.0.0.1"), 60), ("moves.example", at(moves), 1)]
+    };
+    let dns = DnsServer::start(&table("127.0.0.1")).await;
+    let port = server.address().port();
+    let target = |name| format!("- {{host: {name}, ports: [{{port: {port}, module: m}}], addresses: all}}\n");
+    let yaml = format!(
+        "interval: 500ms\ncertificate_interval: 1h\nmodules: {{m: {{security: starttls, expect: {{certificate: any}}}}}}\n\
+         targets:\n{}{}",
+        target("still.example"),
+        target("moves.example"),
+    );
+    let resolver = Resolver::with_server(dns.address()).unwrap();
+    let exporter = Exporter::start_with(App::with_resolver(&config(&yaml), None, resolver)).await;
+    let still = |metrics: &Answer, name: &str| {
+        let of = |line: &&str| line.contains("host=\"still.example\"");
+        let line = metrics.samples(name).into_iter().find(of).map(|line| line.rsplit(' ').next().unwrap().to_owned());
+        line.map_or(0.0, |value| value.parse::<f64>().unwrap())
+    };
+    let light = until(&exporter, "light probe", |metrics| still(metrics, "mail_probe_light{") == 1.0).await;
+    dns.set(&table("127.0.0.2"));
+    let moved = until(&exporter, "move", |metrics| metrics.body.contains("address=\"127.0.0.2\"")).await;
+    let more = still(&moved, "mail_probe_attempts_total{") + 3.0;
+    let after = until(&exporter, "probes", |metrics| still(metrics, "mail_probe_attempts_total{") >= more).await;
+    let full = |metrics| still(metrics, "mail_tls_timestamp_seconds{");
+    assert!(full(&light) > 0.0);
+    assert_eq!(full(&after), full(&light), "TLS was done again");
+    exporter.stop().await;
 }

@@ -2,12 +2,14 @@
 //!
 //! - [`mod@expand`]: searches and what is known, to endpoints and to what must be asked (pure).
 //! - [`known`]: what is known, and when it is asked for again (pure).
+//! - `reuse`: endpoints that have not changed stay the same values (pure).
 //!
 //! [`Discovery::next`] is the loop around them: it asks, learns, and gives the whole list of endpoints again when
 //! something has changed. Nothing is probed here; the scheduler takes the list and changes what differs.
 
 pub mod expand;
 pub mod known;
+mod reuse;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +19,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::dns::records::{Question, Reply};
 use crate::dns::{DnsFault, Resolver};
+use crate::endpoint::Endpoint;
 use crate::search::Search;
 use expand::{Expansion, expand};
 use known::Known;
+use reuse::reuse;
 
 /// How many questions are open at once.
 const MOST_QUESTIONS: usize = 32;
@@ -35,6 +39,8 @@ pub struct Discovery {
     resolver: Arc<Resolver>,
     searches: Vec<Search>,
     known: Known,
+    /// The endpoints that were told last.
+    told: Vec<Arc<Endpoint>>,
     asking: JoinSet<(Question, Result<Reply, DnsFault>)>,
     /// When the change that nobody has been told yet must be told; `None` without one.
     tell_at: Option<Instant>,
@@ -43,7 +49,8 @@ pub struct Discovery {
 impl Discovery {
     /// One that searches nothing yet.
     pub fn new(resolver: Arc<Resolver>) -> Self {
-        Self { resolver, searches: Vec::new(), known: Known::default(), asking: JoinSet::new(), tell_at: None }
+        let (searches, told, known) = (Vec::new(), Vec::new(), Known::default());
+        Self { resolver, searches, known, told, asking: JoinSet::new(), tell_at: None }
     }
 
     /// From now on names are looked up here.
@@ -91,7 +98,9 @@ impl Discovery {
 
     fn expand(&mut self) -> Expansion {
         self.tell_at = None;
-        let expansion = expand(&self.searches, &self.known);
+        let mut expansion = expand(&self.searches, &self.known);
+        reuse(&self.told, &mut expansion.endpoints);
+        self.told.clone_from(&expansion.endpoints);
         self.known.want(&expansion.questions, now());
         expansion
     }

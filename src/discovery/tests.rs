@@ -177,6 +177,37 @@ async fn other_searches_keep_what_is_known() {
     assert!(timeout(Duration::from_secs(9999), discovery.next()).await.is_err());
 }
 
+/// One address each, `mx.example` and `other.example`.
+fn two(mx: &str, other: &str) -> Arc<Resolver> {
+    let answer = |address: &str| {
+        let addresses = address.split(' ').map(|ip| ip.parse().unwrap()).collect();
+        Ok(Answer { addresses, ttl: Duration::from_secs(60), authentic: false })
+    };
+    let names = [("mx.example", mx), ("other.example", other)];
+    Arc::new(Resolver::Table(names.map(|(name, address)| (name.to_owned(), answer(address))).into()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_changed_stays_the_same_endpoint() {
+    let searches = || vec![host("mx.example", 25, Family::Any), host("other.example", 25, Family::Any)];
+    let mut discovery = Discovery::new(two("192.0.2.1", "192.0.2.2"));
+    let configured = searches();
+    discovery.set(configured.clone());
+    let before = discovery.next().await.endpoints;
+    discovery.set_resolver(two("192.0.2.1", "192.0.2.3"));
+    let after = discovery.next().await.endpoints;
+    assert!(Arc::ptr_eq(&before[0], &after[0]));
+    assert_eq!(after[1].address, Some("192.0.2.3".parse().unwrap()));
+    // An address more: what is told of the name differs.
+    discovery.set_resolver(two("192.0.2.1 192.0.2.9", "192.0.2.3"));
+    let more = discovery.next().await.endpoints;
+    assert_eq!((more.len(), more[0].address), (3, before[0].address));
+    assert!(!Arc::ptr_eq(&before[0], &more[0]) && Arc::ptr_eq(&after[1], &more[2]));
+    // The same configuration stays, one that was loaded again is another.
+    assert!(Arc::ptr_eq(&more[0], &discovery.set(configured).endpoints[0]));
+    assert!(!Arc::ptr_eq(&more[0], &discovery.set(searches()).endpoints[0]));
+}
+
 #[tokio::test]
 async fn once_is_to_the_end() {
     let missing = Arc::new(Resolver::Missing("no servers".into()));

@@ -82,6 +82,10 @@ async fn apply_changes_only_what_differs() {
     scheduler.apply(&[stays.clone(), goes.clone()]);
     let before = scheduler.running[&stays.id()].stop.clone();
     let gone = scheduler.running[&goes.id()].stop.clone();
+    let remembered = || shared.store.snapshot().endpoints[0].clone();
+    let unchanged = remembered();
+    scheduler.apply(&[stays.clone(), goes.clone()]);
+    assert!(Arc::ptr_eq(&unchanged, &remembered()), "nothing has to be replaced");
     // The same endpoint, loaded again: its task goes on with the new value.
     let again = Arc::new(Endpoint::clone(&stays));
     scheduler.apply(&[again.clone(), comes.clone()]);
