@@ -262,6 +262,11 @@ impl Store {
         outcome
     }
 
+    /// The last outcome of an endpoint; `None` before the first, and of one that is not wanted.
+    pub fn latest(&self, id: EndpointId) -> Option<Arc<Outcome>> {
+        self.slots.load().by_id.get(&id)?.load().latest.clone()
+    }
+
     /// A failure is not counted yet: the probe is repeated.
     pub fn retried(&self, id: EndpointId) {
         if let Some(slot) = self.slots.load().by_id.get(&id) {

@@ -100,6 +100,38 @@ async fn what_stays_keeps_its_counts_and_what_goes_is_gone_at_once() {
 }
 
 #[tokio::test]
+async fn another_interval_makes_no_second_probe_beside_the_one_that_runs() {
+    let rig = Rig::start(&["t"]).await;
+    rig.server.change(Script::of(&format!("*sleep 1.2\n{PLAIN}")), None);
+    let slow = rig.server.sessions().len() + 1;
+    rig.until("a slow probe", |_| rig.server.sessions().len() > slow).await;
+    for interval in ["100ms", "150ms", "200ms"] {
+        let file = main_file(&rig.server, &["t"]).replace("interval: 200ms", &format!("interval: {interval}"));
+        rig.write("mail.yml", &file);
+        assert_eq!(rig.reload().await.status, 200);
+        sleep(Duration::from_millis(400)).await;
+    }
+    let before = attempts(&rig.metrics().await, "t");
+    rig.until("probing goes on", |metrics| attempts(metrics, "t") > before).await;
+    assert_eq!(rig.server.most_at_once(), 1);
+    rig.exporter.stop().await;
+}
+
+#[tokio::test]
+async fn another_interval_is_no_reason_to_press_a_server_that_turns_us_away() {
+    let rig = Rig::start(&["t"]).await;
+    rig.server.change(Script::of("S: 421 later\nC: QUIT\nS: 221 bye\n*close"), None);
+    let current = |metrics: &Answer| metrics.value("mail_probe_current_interval_seconds", &[]);
+    let rest = rig.until("rest", |metrics| current(metrics) >= 0.8).await;
+    rig.write("mail.yml", &main_file(&rig.server, &["t"]).replace("interval: 200ms", "interval: 300ms"));
+    assert_eq!(rig.reload().await.status, 200);
+    let seen = attempts(&rest, "t") + 2.0;
+    let after = rig.until("two more probes", |metrics| attempts(metrics, "t") >= seen).await;
+    assert!(current(&after) >= 2.0, "it is left alone for longer each time: {} s", current(&after));
+    rig.exporter.stop().await;
+}
+
+#[tokio::test]
 async fn a_reload_is_not_lost_when_dns_answers_meanwhile() {
     // So many that DNS, which a table answers at once, is faster than the load.
     let hosts: String =

@@ -1,7 +1,7 @@
 //! Who is probed when: one task an endpoint, which probes, waits for its next tick and probes again.
 //!
-//! An endpoint is never probed twice at once, since its task does one thing after the other. Ticks that
-//! pass meanwhile are skipped and counted. [`Scheduler::apply`] takes the whole list of endpoints and
+//! An endpoint is never probed twice at once, since its task does one thing after the other, whatever is changed
+//! meanwhile. Ticks that pass unused are skipped and counted. [`Scheduler::apply`] takes the whole list of endpoints and
 //! changes only what differs. When each is due is worked out in [`plan`], how many probes run at once is kept in
 //! `places`, and on which thread each runs in [`workers`].
 
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,27 @@ struct Running {
     /// What it probes next; another value takes effect with its next probe.
     current: ArcSwap<Endpoint>,
     stop: CancellationToken,
+    /// Ends the wait for the next tick: another is due, or none any more.
+    news: Notify,
+}
+
+impl Running {
+    fn new(endpoint: Arc<Endpoint>, stop: CancellationToken) -> Self {
+        Self { current: ArcSwap::new(endpoint), stop, news: Notify::new() }
+    }
+
+    fn change(&self, endpoint: &Arc<Endpoint>) {
+        let before = self.current.swap(endpoint.clone());
+        let intervals = |endpoint: &Endpoint| (endpoint.interval, endpoint.pace.when_failing);
+        if intervals(&before) != intervals(endpoint) {
+            self.news.notify_one();
+        }
+    }
+
+    fn end(&self) {
+        self.stop.cancel();
+        self.news.notify_one();
+    }
 }
 
 impl Scheduler {
@@ -78,25 +100,25 @@ impl Scheduler {
         }
     }
 
-    /// From now on probes these endpoints and no others. One that stays keeps its schedule, also when its
-    /// module has changed; with another interval it has another schedule.
+    /// From now on probes these endpoints and no others. One that stays keeps its task. Another module is for the
+    /// next probe to see; another interval holds at once, also for an endpoint that waits: its next tick is its own place
+    /// in that interval, so that many do not come together.
     pub fn apply(&mut self, endpoints: &[Arc<Endpoint>]) {
         self.shared.store.retain(endpoints);
         let wanted: HashMap<EndpointId, &Arc<Endpoint>> = endpoints.iter().map(|one| (one.id(), one)).collect();
         self.running.retain(|id, running| {
-            let stays = wanted.get(id).is_some_and(|new| new.interval == running.current.load().interval);
+            let stays = wanted.contains_key(id);
             if !stays {
-                running.stop.cancel();
+                running.end();
             }
             stays
         });
         for (id, endpoint) in wanted {
             if let Some(running) = self.running.get(&id) {
-                running.current.store(endpoint.clone());
+                running.change(endpoint);
                 continue;
             }
-            let running = Running { current: ArcSwap::new(endpoint.clone()), stop: self.stop.child_token() };
-            let running = Arc::new(running);
+            let running = Arc::new(Running::new(endpoint.clone(), self.stop.child_token()));
             self.tasks.spawn_on(run(self.shared.clone(), running.clone()), self.shared.workers.home());
             self.running.insert(id, running);
         }
@@ -104,18 +126,23 @@ impl Scheduler {
 
     /// Stops all probes: those that are connected take leave first, within a bounded time.
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.end();
         self.tasks.close();
         if timeout(STOP, self.tasks.wait()).await.is_err() {
             tracing::warn!("some probes did not end in time and are cut off");
         }
+    }
+
+    fn end(&self) {
+        self.stop.cancel();
+        self.running.values().for_each(|running| running.end());
     }
 }
 
 impl Drop for Scheduler {
     /// The tasks run on threads of their own, which would go on without it.
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.end();
     }
 }
 
@@ -125,25 +152,32 @@ fn run(shared: Arc<Shared>, running: Arc<Running>) -> impl Future<Output = ()> +
     async move {
         let start = now();
         let mut tick = Plan::of(&running.current.load()).first();
-        let mut last: Option<Arc<Outcome>> = None;
+        let mut before: Option<Duration> = None;
         loop {
             tokio::select! {
+                biased;
+                () = running.news.notified() => {
+                    if running.stop.is_cancelled() {
+                        return;
+                    }
+                    let endpoint = running.current.load();
+                    let last = shared.store.latest(endpoint.id());
+                    let every = pace::when_failing(&endpoint, last.as_deref());
+                    tick = Plan::of(&endpoint).resume(before, now() - start, every);
+                    continue;
+                }
                 () = sleep_until(start + tick) => {}
-                () = running.stop.cancelled() => return,
             }
             let endpoint = running.current.load_full();
-            // With another interval it would be another task's.
             let plan = Plan::of(&endpoint);
+            let last = shared.store.latest(endpoint.id());
             // On the heap and gone afterwards: a waiting endpoint costs no more than its timer.
             let turn = Box::pin(turn(&shared, &endpoint, &plan, start + tick, last.as_ref(), &running.stop));
-            let missed = match turn.await {
-                Turn::Probed(outcome) => {
-                    last = Some(outcome);
-                    Skip::Running
-                }
+            let (last, missed) = match turn.await {
+                Turn::Probed(outcome) => (Some(outcome), Skip::Running),
                 Turn::Skipped(skip) => {
                     shared.store.skipped(skip, 1);
-                    skip
+                    (last, skip)
                 }
                 Turn::Stopped => return,
             };
@@ -151,6 +185,7 @@ fn run(shared: Arc<Shared>, running: Arc<Running>) -> impl Future<Output = ()> +
             if count > 0 {
                 shared.store.skipped(missed, count);
             }
+            before = Some(tick);
             tick = next;
         }
     }

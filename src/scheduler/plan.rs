@@ -59,6 +59,16 @@ impl Plan {
         (due.saturating_add(step.saturating_mul(missed)), missed.into())
     }
 
+    /// The tick to wait for once this plan is in force instead of another, which had its last tick at `before` (`None`: it
+    /// had none yet). Those that this plan would have had meanwhile were never due.
+    pub fn resume(&self, before: Option<Duration>, now: Duration, every: Option<Duration>) -> Duration {
+        match before {
+            None if self.first >= now => self.first,
+            None => self.next(self.first, now, None).0,
+            Some(before) => self.next(before, now, every).0,
+        }
+    }
+
     /// The first regular tick that is at least half an interval later.
     fn regular_after(&self, last: Duration) -> Duration {
         let earliest = last.saturating_add(self.interval.checked_div(2).unwrap_or_default());
@@ -134,6 +144,37 @@ mod tests {
         assert_eq!(plan.next(secs(50.0), secs(51.0), None), (secs(90.0), 0));
         assert_eq!(plan.next(secs(70.0), secs(71.0), None), (secs(150.0), 0), "20 s would be too soon");
         assert_eq!(plan.next(secs(90.0), secs(91.0), Some(secs(300.0))), (secs(390.0), 0));
+    }
+
+    #[test]
+    fn another_interval_holds_at_once_and_has_the_same_place_for_the_endpoint() {
+        let hourly = Plan::new(secs(3600.0), 0.5);
+        let before = Some(hourly.next(hourly.first(), secs(16.0), None).0);
+        assert_eq!(before, Some(secs(5400.0)));
+        let hasty = Plan::new(secs(10.0), 0.5);
+        assert_eq!(hasty.resume(before, secs(6000.0), None), secs(6005.0), "the 60 of the past were never due");
+        assert_eq!(hasty.resume(before, secs(5401.0), None), secs(5405.0));
+        assert_eq!(hasty.resume(before, secs(5400.2), Some(secs(40.0))), secs(5440.0), "it fails, and is left alone");
+        assert_eq!(hourly.resume(Some(secs(6005.0)), secs(6006.0), None), secs(9000.0));
+        // Before its first probe: the first round of the new plan, or if that is over, its next.
+        assert_eq!(hourly.resume(None, secs(3.0), None), secs(15.0));
+        assert_eq!(hasty.resume(None, secs(7.0), None), secs(15.0));
+    }
+
+    #[test]
+    fn many_that_change_their_interval_at_once_do_not_come_together() {
+        for (old, new) in [(3600.0, 10.0), (10.0, 60.0), (60.0, 61.0)] {
+            let now = 100_000.3;
+            let mut due = [0_u32; 16];
+            for number in 0..10_000 {
+                let fraction = f64::from(number) / 10_000.0;
+                let last = Plan::new(secs(old), fraction).resume(Some(secs(now - 1.5 * old)), secs(now - old), None);
+                let tick = Plan::new(secs(new), fraction).resume(Some(last), secs(now), None);
+                assert!(tick >= secs(now) && tick <= secs(now + 1.5 * new), "{old} {new} {fraction}: {tick:?}");
+                due[((tick.as_secs_f64() - now) / new * 10.0) as usize] += 1;
+            }
+            assert!(due.iter().all(|due| *due < 1100), "{old} to {new}: {due:?}");
+        }
     }
 
     #[test]

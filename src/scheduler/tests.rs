@@ -40,7 +40,7 @@ async fn a_probe_that_breaks_down_is_internal_and_the_next_one_runs() {
 
 #[tokio::test]
 async fn an_endpoint_that_waits_costs_little_more_than_its_timer() {
-    let running = Running { current: ArcSwap::new(endpoint(25)), stop: CancellationToken::new() };
+    let running = Running::new(endpoint(25), CancellationToken::new());
     let size = size_of_val(&run(shared(), Arc::new(running)));
     // The runtime adds some hundred, and rounds up to a multiple of 128.
     assert!(size <= 272, "{size} octets, which every endpoint holds all the time");
@@ -95,6 +95,27 @@ async fn apply_changes_only_what_differs() {
     assert_eq!(ports, [25, 465]);
     let hasty = Arc::new(Endpoint { interval: Duration::from_millis(200), ..Endpoint::clone(&stays) });
     scheduler.apply(&[hasty]);
-    assert!(before.is_cancelled(), "another interval is another schedule");
+    assert!(!before.is_cancelled(), "another interval is for the same task");
+    scheduler.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_interval_ends_the_wait_for_the_old_one() {
+    let shared = shared();
+    let mut scheduler = Scheduler::new(shared.prober.clone(), shared.store.clone(), Workers::here(), 1);
+    let every =
+        |seconds| Arc::new(Endpoint { interval: Duration::from_secs(seconds), ..Endpoint::clone(&endpoint(25)) });
+    let attempts = || shared.store.snapshot().endpoints[0].attempts;
+    scheduler.apply(&[every(24 * 3600)]);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(attempts(), 1, "the first round");
+    scheduler.apply(&[every(10)]);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!((9..=11).contains(&attempts()), "{}", attempts());
+    assert_eq!(shared.store.snapshot().exporter.skipped, std::collections::BTreeMap::new());
+    let after = attempts();
+    scheduler.apply(&[every(24 * 3600)]);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(attempts() <= after + 1, "the short one is over: {} after {after}", attempts());
     scheduler.stop().await;
 }
