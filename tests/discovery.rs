@@ -154,10 +154,11 @@ async fn the_mail_servers_of_a_domain_are_probed_and_their_faults_told() {
         ("null.example", Answer::mx(&[(0, "")]), 60),
         ("bare.example", Answer::addresses(&["127.0.0.1"]), 60),
         ("literal.example", Answer::mx(&[(10, "192.0.2.1")]), 60),
+        ("number.example", Answer::mx(&[(10, "mx.123")]), 60),
         ("broken.example", Answer::ServFail, 60),
     ];
     let ports = "ports: [{port: PORT, module: clear}]";
-    let domains = ["shop", "null", "bare", "literal", "broken", "nowhere"];
+    let domains = ["shop", "null", "bare", "literal", "number", "broken", "nowhere"];
     let mut targets: String = domains.iter().map(|name| format!("- {{domain: {name}.example, {ports}}}\n")).collect();
     targets += &format!("- {{name: all, domain: shop.example, {ports}, addresses: all, labels: {{site: a}}}}");
     let rig = Rig::start(&table, &targets).await;
@@ -177,6 +178,7 @@ async fn the_mail_servers_of_a_domain_are_probed_and_their_faults_told() {
     assert_eq!(verdict("null.example", "null.example"), "0.0 null_mx");
     assert_eq!(verdict("bare.example", "bare.example"), "1.0");
     assert_eq!(verdict("literal.example", "literal.example"), "0.0 dns_no_address");
+    assert_eq!(verdict("number.example", "number.example"), "0.0 dns_no_address");
     assert_eq!(verdict("broken.example", "broken.example"), "0.0 dns_failed");
     assert_eq!(verdict("nowhere.example", "nowhere.example"), "0.0 dns_not_found");
     let all = metrics.samples("mail_probe_success{target=\"all\"");
@@ -192,6 +194,7 @@ async fn the_mail_servers_of_a_domain_are_probed_and_their_faults_told() {
     has("null.example", "", "null_mx");
     has("bare.example", "", "implicit_mx");
     has("literal.example", "192.0.2.1", "mx_is_address");
+    has("number.example", "mx.123", "mx_malformed");
     assert_eq!(metrics.value("mail_mx_hosts", &["target=\"shop.example\""]), 3.0);
     assert_eq!(metrics.value("mail_mx_hosts", &["target=\"null.example\""]), 0.0);
     assert_eq!(

@@ -4,6 +4,7 @@ use mail_endpoint_exporter::cert::name::{ServerName, covers};
 use mail_endpoint_exporter::config::{Shard, adhoc};
 use mail_endpoint_exporter::mail::Printable;
 use mail_endpoint_exporter::mail::smtp::command::{Command, EhloName};
+use rustls::pki_types::DnsName;
 
 use super::assert_clean;
 
@@ -17,6 +18,9 @@ pub fn check(bytes: &[u8]) {
         let shown = name.to_string();
         assert!(shown.is_ascii() && shown.len() <= 255 && !shown.contains(char::is_whitespace), "{shown:?}");
         assert_eq!(ServerName::parse(&shown), Ok(name.clone()), "what is shown means the same");
+        if let ServerName::Dns(name) = &name {
+            assert!(DnsName::try_from(name.as_str()).is_ok(), "{name:?} can be asked for in TLS");
+        }
         covers(&[pattern.to_owned()], &[], &name);
         assert!(covers(&[shown], &[], &name) || matches!(name, ServerName::Ip(_)));
     }

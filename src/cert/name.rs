@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use rustls::pki_types::DnsName;
+
 /// A host: a DNS name in its ASCII form, or an address. It can only be made valid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServerName {
@@ -52,6 +54,12 @@ impl ServerName {
         }
         if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
             return Err(wrong("an IPv4 address has four numbers up to 255"));
+        }
+        // Such a name cannot be asked for in TLS (SNI), since others read it as an address.
+        if DnsName::try_from(name).is_err() {
+            return Err(wrong(
+                "it ends in a number, as no domain does: write the whole name, such as mail.example.org",
+            ));
         }
         Ok(Self::Dns(name.to_owned()))
     }
@@ -165,6 +173,18 @@ mod tests {
     #[test]
     fn idn_is_compared_in_ascii() {
         assert!(good_for("xn--bcher-kva.example", "Bücher.example"));
+    }
+
+    #[test]
+    fn a_name_that_ends_in_a_number_is_refused_before_tls_refuses_it() {
+        for bad in ["foo.123", "foo.0x1", "foo.0X1", "0x", "mx.example.0xbeef."] {
+            let found = ServerName::parse(bad).unwrap_err();
+            assert!(found.contains("it ends in a number, as no domain does: write"), "{bad}: {found}");
+        }
+        for good in ["123.example.org", "0x1.example.org", "foo.x1", "foo.1x", "mx.xn--p1ai", "mx_1", "localhost"] {
+            let name = ServerName::parse(good).unwrap();
+            assert!(rustls::pki_types::ServerName::try_from(name.to_string()).is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -109,6 +109,27 @@ targt: 1
 }
 
 #[test]
+fn a_name_that_tls_cannot_ask_for_is_a_problem_at_its_place() {
+    let text = "\
+modules:
+  m: {security: tls, server_name: foo.123}
+targets:
+  - {host: foo.0x1, ports: [25]}
+  - {domain: example.0}
+";
+    let found = problems(text);
+    let places = [
+        "mail.yml:2:35: modules.m.server_name: \"foo.123\"",
+        "mail.yml:4:12: targets[0].host: \"foo.0x1\"",
+        "mail.yml:5:14: targets[1].domain: \"example.0\"",
+    ];
+    assert_eq!(found.len(), places.len(), "{found:#?}");
+    for (problem, place) in found.iter().zip(places) {
+        assert!(problem.starts_with(place) && problem.contains("it ends in a number"), "{problem}");
+    }
+}
+
+#[test]
 fn old_tls_can_be_refused_only_where_there_is_tls() {
     let module = |rest: &str| format!("modules:\n  m: {{{rest}}}\n");
     let config = load(&module("security: opportunistic, expect: {old_tls: refused}")).unwrap();

@@ -124,6 +124,9 @@ mod tests {
             ("10 a b.example", "mx_malformed a b.example"),
             ("10 a..example", "mx_malformed a..example"),
             ("10 http\\058//a", "mx_malformed http\\058//a"),
+            ("10 -a.example", "mx_malformed -a.example"),
+            ("10 mx.1, 20 mx.0xF", "mx_malformed mx.1, mx_malformed mx.0xF"),
+            ("10 mx.0x1.example, 20 0xmx", "10 mx.0x1.example, 20 0xmx"),
         ] {
             assert_eq!(judged(records), expected, "{records}");
         }

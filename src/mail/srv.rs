@@ -170,6 +170,7 @@ mod tests {
             ("0 0 0 ., 0 1 465 192.0.2.1", "srv_host_is_address 192.0.2.1, srv_not_offered_not_alone"),
             ("0 1 465 192.0.2.1.", "srv_host_is_address 192.0.2.1"),
             ("0 1 465 a..example", "srv_host_malformed a..example"),
+            ("0 1 465 a.123", "srv_host_malformed a.123"),
             ("0 1 0 a.example", "srv_wrong_port a.example"),
             ("0 1 587 a.example", "a.example:587, srv_wrong_port a.example"),
         ] {
