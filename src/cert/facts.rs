@@ -117,6 +117,12 @@ impl Facts {
     }
 }
 
+/// Subject and issuer as they are encoded, which is how a path compares them.
+pub(super) fn subject_and_issuer(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let parts = Parts::of(der)?;
+    Some((parts.subject?.content, parts.issuer?.content))
+}
+
 /// What is wrong with the form of a certificate, judged by a strict reader. A fault of its dates is named.
 fn malformed(der: &[u8], not_before: Date, not_after: Date) -> Option<String> {
     let dates = [("start", not_before), ("end", not_after)];

@@ -4,6 +4,7 @@
 //! - [`dates`]: when it is valid, however that is written.
 //! - `der`: the walk through the encoding.
 //! - [`chain`]: what has been read and verified before is not read and verified again.
+//! - [`links`]: which certificates of a chain have to do with its leaf.
 //! - [`name`]: host names, and which certificates are good for them (RFC 9525).
 //! - [`on_file`]: the certificate that a server ought to show, out of its file.
 //! - [`roots`]: the trust anchors, and the question whether a chain leads to one.
@@ -15,6 +16,7 @@ pub mod chain;
 pub mod dates;
 mod der;
 pub mod facts;
+pub mod links;
 pub mod name;
 pub mod on_file;
 pub mod roots;

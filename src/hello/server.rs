@@ -8,8 +8,8 @@ const MAX_MESSAGE: usize = 64 * 1024;
 /// The most that a server may send in all during a handshake.
 pub const MAX_HANDSHAKE: usize = 512 * 1024;
 
-/// The most certificates of a chain that are kept.
-pub const MAX_CHAIN: usize = 16;
+/// The most certificates that are read: as many of the smallest as TLS libraries accept in 64 KiB.
+const MAX_CERTIFICATES: usize = 500;
 
 /// RFC 5246 §6.2.3, and no more than that.
 const MAX_RECORD: usize = (1 << 14) + 2048;
@@ -159,7 +159,7 @@ fn certificates(body: &[u8]) -> Option<Vec<Vec<u8>>> {
     while !list.is_empty() {
         let (length, rest) = list.split_first_chunk::<3>()?;
         let (der, rest) = rest.split_at_checked(number(length))?;
-        if chain.len() < MAX_CHAIN {
+        if chain.len() < MAX_CERTIFICATES {
             chain.push(der.to_vec());
         }
         list = rest;

@@ -15,7 +15,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::dial::{Waiting, dial};
@@ -168,8 +167,8 @@ fn note(run: &mut Run, seen: &Seen, mut failure: Failure) -> Failure {
     let tls = facts(seen);
     let (version, agreed) = (tls.version, format!("{} {}", tls.version.as_str(), tls.cipher));
     event(run, &agreed);
-    let chain: Vec<CertificateDer<'static>> = seen.chain.iter().map(|der| der.clone().into()).collect();
-    run.findings.certificate = tls::certificate_facts(run, &chain);
+    let chain = seen.chain.iter().map(|der| der.clone().into()).collect();
+    run.findings.certificate = tls::certificate_facts(run, chain);
     run.findings.tls = Some(tls.clone());
     if version < TlsVersion::Tls12 {
         run.findings.old_tls = Some(OldTls::Accepted(tls));

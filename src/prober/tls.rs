@@ -30,10 +30,11 @@ use super::io_error;
 use super::run::{Halt, Run};
 use super::stream::{Stream, Watched};
 use crate::cert::chain::Chains;
+use crate::cert::links;
 use crate::cert::name::ServerName;
 use crate::cert::verdict::{self, Invalid};
 use crate::endpoint::{Module, Security, TlsVersion};
-use crate::hello::server::{MAX_CHAIN, MAX_HANDSHAKE};
+use crate::hello::server::MAX_HANDSHAKE;
 use crate::mail::Printable;
 use crate::outcome::failure::{Failure, Reason};
 use crate::outcome::transcript::Speaker;
@@ -87,7 +88,7 @@ pub(super) async fn handshake(run: &mut Run, stream: Stream) -> Result<Stream, H
     let connect = TlsConnector::from(config).connect(name, Watched::new(tcp, MAX_HANDSHAKE)).into_fallible();
     let result = run.within(connect).await;
     let ended = run.now();
-    run.findings.certificate = certificate_facts(run, &recorder.take());
+    run.findings.certificate = certificate_facts(run, recorder.take());
     let mut tls = match result? {
         Ok(tls) => tls,
         Err((error, mut watched)) => {
@@ -170,14 +171,14 @@ fn is_too_old(error: &io::Error) -> bool {
     }
 }
 
-pub(super) fn certificate_facts(run: &Run, chain: &[CertificateDer<'static>]) -> Option<CertificateFacts> {
-    let kept = chain.get(..MAX_CHAIN).unwrap_or(chain);
+pub(super) fn certificate_facts(run: &Run, chain: Vec<CertificateDer<'static>>) -> Option<CertificateFacts> {
+    let kept = links::shorten(chain);
     if kept.is_empty() {
         return None;
     }
-    let chain = CHAINS.get(kept);
+    let chain = CHAINS.get(&kept);
     let now = run.wall_clock().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    let invalid = verdict::judge(&chain, kept, run.endpoint.server_name(), now, &run.endpoint.module.roots);
+    let invalid = verdict::judge(&chain, &kept, run.endpoint.server_name(), now, &run.endpoint.module.roots);
     Some(CertificateFacts { chain, invalid })
 }
 

@@ -17,6 +17,10 @@ pub fn rows(lab: &Lab) -> Vec<Row> {
     let below_second = lab.leaf_of("Second", &second, |_| {});
     let junk: Vec<Vec<u8>> =
         (0..5).map(|n| Forged::authority(&format!("Junk {n}"), "Nobody", &other).signed_by(&other)).collect();
+    let far = {
+        let others = |n| Forged::authority(&format!("Junk {n}"), "Nobody", &other).signed_by(&other);
+        [vec![lab.below_middle()], (0..15).map(others).collect(), vec![lab.middle(|_| {})]].concat()
+    };
     let big = |count: usize| {
         let padding = alternative_names(&(0..count).map(|n| dns(&format!("host-{n}.example.org"))).collect::<Vec<_>>());
         Forged { extensions: vec![padding], ..Forged::authority("Big", "Nobody", &other) }.signed_by(&other)
@@ -56,6 +60,7 @@ pub fn rows(lab: &Lab) -> Vec<Row> {
         .says("subject=CN=Middle"),
         lab.row("F10", "cross-signed intermediate", "", vec![lab.below_middle(), cross, lab.middle(|_| {})]),
         lab.row("F11", "five certificates of others", "", [vec![lab.leaf(|_| {})], junk].concat()),
+        lab.row("F11", "its intermediate behind fifteen of others", "", far),
         lab.row("F11", "chain of 60 KiB", "", vec![lab.leaf(|_| {}), big(2300)]),
         lab.row("F11", "chain of 130 KiB", "", vec![lab.leaf(|_| {}), big(5000)])
             .ends("tls_protocol in tls")
