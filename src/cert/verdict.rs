@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::chain::Chain;
 use super::facts::{Certificate, Facts, Weakness};
+use super::links::linked;
 use super::name::{ServerName, covers};
 use super::roots::{ChainFault, Roots};
 
@@ -24,7 +25,7 @@ pub enum Invalid {
     SelfSigned,
     /// It leads to no trusted root.
     NotTrusted,
-    /// Its key is short or its signature old.
+    /// Its key is short or its signature old, or that of a certificate that it depends on.
     Weak,
     /// It cannot be read, or is not X.509 v3.
     Malformed,
@@ -66,14 +67,19 @@ pub fn judge(chain: &Chain, der: &[CertificateDer<'_>], host: &ServerName, now: 
     if !covers(&leaf.dns_names, &leaf.addresses, host) {
         add(Invalid::HostMismatch, mismatch(leaf, host));
     }
-    for (position, facts) in chain.iter().filter_map(|c| c.facts.as_ref()).enumerate() {
+    let trust = chain.verify(der, roots, moment_of_validity(chain, now));
+    // Weak keys and old signatures are refused on the way to a root. So where there is one, what is weak beside the
+    // leaf is not on it; where there is none, it may be what a path would have to go through.
+    let suspects = if trust.is_ok() { vec![0] } else { linked(der) };
+    for position in suspects {
+        let Some(facts) = chain.get(position).and_then(|c| c.facts.as_ref()) else { continue };
         // A root that is sent along is trusted for what it is, not for its key.
         let is_root = position > 0 && facts.self_issued;
         if let Some(weakness) = facts.weak.filter(|_| !is_root) {
             add(Invalid::Weak, weak(position, facts, weakness));
         }
     }
-    if let Err(fault) = chain.verify(der, roots, moment_of_validity(chain, now)) {
+    if let Err(fault) = trust {
         let (reason, detail) = untrusted(&fault, leaf, chain.len());
         add(reason, detail);
     } else if let Err(fault @ (ChainFault::Expired | ChainFault::NotYetValid)) = chain.verify(der, roots, now) {

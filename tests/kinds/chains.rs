@@ -1,6 +1,8 @@
 //! Certificates that differ in who signed them and what is sent along (RFC 5280 §6, RFC 8446 §4.4.2).
 
-use super::super::lab::forge::{Forged, GENERALIZED, UTC, alternative_names, dns, extension, sequence, tlv};
+use super::super::lab::forge::{
+    ECDSA_SHA1, Forged, GENERALIZED, UTC, alternative_names, dns, extension, rsa_key, sequence, tlv,
+};
 use super::{Lab, Row, p256};
 
 pub fn rows(lab: &Lab) -> Vec<Row> {
@@ -17,6 +19,11 @@ pub fn rows(lab: &Lab) -> Vec<Row> {
     let below_second = lab.leaf_of("Second", &second, |_| {});
     let junk: Vec<Vec<u8>> =
         (0..5).map(|n| Forged::authority(&format!("Junk {n}"), "Nobody", &other).signed_by(&other)).collect();
+    let weak = |subject, issuer| {
+        Forged { key: rsa_key(1024), ..Forged::authority(subject, issuer, &other) }.signed_by(&lab.root)
+    };
+    let old_cross =
+        Forged { signature: ECDSA_SHA1, ..Forged::authority("Root", "Elsewhere", &lab.root) }.signed_by(&other);
     let far = {
         let others = |n| Forged::authority(&format!("Junk {n}"), "Nobody", &other).signed_by(&other);
         [vec![lab.below_middle()], (0..15).map(others).collect(), vec![lab.middle(|_| {})]].concat()
@@ -60,6 +67,20 @@ pub fn rows(lab: &Lab) -> Vec<Row> {
         .says("subject=CN=Middle"),
         lab.row("F10", "cross-signed intermediate", "", vec![lab.below_middle(), cross, lab.middle(|_| {})]),
         lab.row("F11", "five certificates of others", "", [vec![lab.leaf(|_| {})], junk].concat()),
+        lab.row(
+            "F11",
+            "a weak one of others",
+            "",
+            vec![lab.below_middle(), lab.middle(|_| {}), weak("Junk", "Nobody")],
+        ),
+        lab.row("F11", "root cross-signed with SHA-1", "", vec![lab.leaf(|_| {}), old_cross]),
+        lab.row("F11", "weak intermediate", "not_trusted weak", vec![lab.below_middle(), weak("Middle", "Root")]),
+        lab.row(
+            "F11",
+            "missing intermediate, a weak one of others",
+            "not_trusted",
+            vec![lab.below_middle(), weak("Junk", "Nobody")],
+        ),
         lab.row("F11", "its intermediate behind fifteen of others", "", far),
         lab.row("F11", "chain of 60 KiB", "", vec![lab.leaf(|_| {}), big(2300)]),
         lab.row("F11", "chain of 130 KiB", "", vec![lab.leaf(|_| {}), big(5000)])
