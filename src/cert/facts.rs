@@ -19,9 +19,10 @@ use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name};
 
 use super::dates::Date;
 use super::der::{Element, Elements, INTEGER, OCTET_STRING, OID, SEQUENCE};
+use super::name::{self, ServerName};
 use crate::mail::Printable;
 
-/// The most alternative names kept.
+/// The most alternative names kept. Whom a certificate is for is judged by all of them: see [`Facts::covers`].
 const MAX_NAMES: usize = 2000;
 
 /// One certificate of a chain.
@@ -52,6 +53,8 @@ pub struct Facts {
     pub dns_names: Vec<String>,
     /// IP addresses of the same extension.
     pub addresses: Vec<IpAddr>,
+    /// How many names and addresses there are that are not kept.
+    pub further_names: usize,
     /// Algorithm and size, such as `RSA 2048` or `ECDSA P-256`.
     pub key: String,
     /// The size of an RSA key.
@@ -89,10 +92,25 @@ impl Facts {
         Some((self.not_before?, self.not_after?))
     }
 
+    /// Whether it is good for a host. Its bytes are not kept and must be given once more: names that were too many to
+    /// keep are looked for there.
+    pub fn covers(&self, der: &[u8], host: &ServerName) -> bool {
+        let further = || Parts::of(der).is_some_and(|parts| parts.alternative_names().any(|name| name.covers(host)));
+        name::covers(&self.dns_names, &self.addresses, host) || (self.further_names > 0 && further())
+    }
+
     fn from_der(der: &[u8]) -> Option<Self> {
         let parts = Parts::of(der)?;
         let [not_before, not_after] = parts.dates();
-        let (dns_names, addresses) = parts.alternative_names();
+        let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+        let mut names = parts.alternative_names();
+        for name in names.by_ref().take(MAX_NAMES) {
+            match name {
+                AlternativeName::Dns(name) => dns_names.push(name),
+                AlternativeName::Ip(address) => addresses.push(address),
+            }
+        }
+        let further_names = names.count();
         let key = parts.key().map(|info| Key::of(&info)).unwrap_or_default();
         let signature = parts.signature.and_then(|part| AlgorithmIdentifier::from_der(part.whole).ok());
         let signature = signature.map(|(_, identifier)| identifier.algorithm);
@@ -102,11 +120,12 @@ impl Facts {
             not_before: not_before.seconds,
             not_after: not_after.seconds,
             malformed: malformed(der, not_before, not_after),
-            subject: name(parts.subject),
-            issuer: name(parts.issuer),
+            subject: distinguished_name(parts.subject),
+            issuer: distinguished_name(parts.issuer),
             serial: parts.serial.map(|part| serial(part.content)).unwrap_or_default(),
             dns_names,
             addresses,
+            further_names,
             key: key.name,
             rsa_bits: key.rsa_bits,
             signature: signature.as_ref().map(signature_name).unwrap_or_default(),
@@ -195,18 +214,30 @@ impl<'a> Parts<'a> {
     }
 
     /// RFC 5280 §4.2.1.6. Kinds that no host is looked for under are passed over.
-    fn alternative_names(&self) -> (Vec<String>, Vec<IpAddr>) {
-        let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+    fn alternative_names(&self) -> impl Iterator<Item = AlternativeName> + use<'a> {
         let list = self.extensions.and_then(|part| part.children().next_of(SEQUENCE));
-        let names = list.iter().flat_map(Element::children).filter_map(|extension| general_names(&extension));
-        for name in names.flat_map(|names| names.children()).filter(|name| name.complete).take(MAX_NAMES) {
-            match name.tag {
-                DNS_NAME => dns_names.push(Printable::from_bytes(name.content).to_string()),
-                IP_ADDRESS => addresses.extend(address(name.content)),
-                _ => {}
-            }
+        let extensions = list.into_iter().flat_map(|list| list.children());
+        let names = extensions.filter_map(|extension| general_names(&extension)).flat_map(|names| names.children());
+        names.filter(|name| name.complete).filter_map(|name| match name.tag {
+            DNS_NAME => Some(AlternativeName::Dns(Printable::from_bytes(name.content).to_string())),
+            IP_ADDRESS => address(name.content).map(AlternativeName::Ip),
+            _ => None,
+        })
+    }
+}
+
+/// A name under which a host can be looked for.
+enum AlternativeName {
+    Dns(String),
+    Ip(IpAddr),
+}
+
+impl AlternativeName {
+    fn covers(&self, host: &ServerName) -> bool {
+        match self {
+            Self::Dns(name) => name::covers(std::slice::from_ref(name), &[], host),
+            Self::Ip(address) => name::covers(&[], std::slice::from_ref(address), host),
         }
-        (dns_names, addresses)
     }
 }
 
@@ -237,7 +268,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// `C=US, O=Example, CN=mail.example.org`, in the order of the encoding.
-fn name(part: Option<Element<'_>>) -> Printable {
+fn distinguished_name(part: Option<Element<'_>>) -> Printable {
     let name = part.and_then(|part| X509Name::from_der(part.whole).ok());
     let Some((_, name)) = name else { return Printable::default() };
     let attribute = |oid: &Oid<'_>, value: &Any<'_>| {

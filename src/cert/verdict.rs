@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use super::chain::Chain;
 use super::facts::{Certificate, Facts, Weakness};
 use super::links::linked;
-use super::name::{ServerName, covers};
+use super::name::ServerName;
 use super::roots::{ChainFault, Roots};
 
 /// A reason, in the order of what to mend first.
@@ -64,7 +64,7 @@ pub fn judge(chain: &Chain, der: &[CertificateDer<'_>], host: &ServerName, now: 
     if !leaf.version_3 {
         add(Invalid::Malformed, "the certificate is not X.509 version 3".into());
     }
-    if !covers(&leaf.dns_names, &leaf.addresses, host) {
+    if !der.first().is_some_and(|der| leaf.covers(der, host)) {
         add(Invalid::HostMismatch, mismatch(leaf, host));
     }
     let trust = chain.verify(der, roots, moment_of_validity(chain, now));
@@ -102,11 +102,12 @@ fn moment_of_validity(certificates: &[Certificate], now: i64) -> i64 {
 fn mismatch(leaf: &Facts, host: &ServerName) -> String {
     let addresses = leaf.addresses.iter().map(ToString::to_string);
     let names: Vec<String> = leaf.dns_names.iter().cloned().chain(addresses).collect();
+    let count = names.len().saturating_add(leaf.further_names);
     match &names[..] {
         // RFC 9525 §6.5: the common name does not count.
         [] => format!("the certificate has no subject alternative name, so it is good for no host, nor for {host}"),
-        [a, b, c, more @ ..] if more.len() > 1 => {
-            format!("the certificate is for {a}, {b}, {c} and {} more, not for {host}", more.len())
+        [a, b, c, ..] if count > 4 => {
+            format!("the certificate is for {a}, {b}, {c} and {} more, not for {host}", count.saturating_sub(3))
         }
         few => format!("the certificate is for {}, not for {host}", few.join(", ")),
     }

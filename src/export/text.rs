@@ -361,7 +361,10 @@ fn names(facts: &Facts) -> String {
     let addresses = facts.addresses.iter().map(ToString::to_string);
     let all: Vec<String> = facts.dns_names.iter().cloned().chain(addresses).collect();
     match all.split_at_checked(6) {
-        Some((first, more)) if more.len() > 2 => format!("{} and {} more", first.join(", "), more.len()),
+        Some((first, more)) if more.len() > 2 => {
+            let more = more.len().saturating_add(facts.further_names);
+            format!("{} and {more} more", first.join(", "))
+        }
         _ if all.is_empty() => "no name (no subject alternative name)".into(),
         _ => all.join(", "),
     }

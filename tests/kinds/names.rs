@@ -7,6 +7,11 @@ pub fn rows(lab: &Lab) -> Vec<Row> {
     let many = |count: usize| -> Vec<Vec<u8>> {
         (0..count).map(|n| dns(&format!("host-{n}.example.org"))).chain([dns(HOST)]).collect()
     };
+    let addresses: Vec<Vec<u8>> = (0..2500_u16)
+        .map(|n| [10, 1, (n / 250) as u8, (n % 250) as u8])
+        .chain([[192, 0, 2, 1]])
+        .map(|octets| ip(&octets))
+        .collect();
     let smtp_utf8 =
         tlv(0xa0, &[tlv(6, &[0x2b, 6, 1, 5, 5, 7, 8, 9]), tlv(0xa0, &tlv(UTF8, "x@é.example".as_bytes()))].concat());
     let uri = tlv(0x86, b"https://mail.example.org/");
@@ -48,5 +53,8 @@ pub fn rows(lab: &Lab) -> Vec<Row> {
         lab.one("F32", "no subject", "", lab.leaf(|leaf| leaf.subject = sequence(&[]))).says("subject= issuer"),
         lab.one("F33", "101 names", "", lab.named(&many(100))).says("names=101"),
         lab.one("F33", "1,501 names", "", lab.named(&many(1500))).says("names=1501"),
+        lab.one("F33", "2,501 names", "", lab.named(&many(2500))).says("names=2000"),
+        lab.one("F33", "2,501 names of others", "host_mismatch", lab.named(&many(2500))).host("host-2500.example.org"),
+        lab.one("F33", "2,501 addresses", "", lab.named(&addresses)).host("192.0.2.1"),
     ]
 }

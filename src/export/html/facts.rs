@@ -122,6 +122,9 @@ fn leaf_facts(html: &mut Html, facts: &Facts) {
     let names: Vec<String> = facts.dns_names.iter().cloned().chain(addresses).collect();
     match names.as_slice() {
         [] => text_fact(html, "For", "no name (no subject alternative name)"),
+        names if facts.further_names > 0 => {
+            text_fact(html, "For", &format!("{} and {} more", names.join(", "), facts.further_names));
+        }
         names => text_fact(html, "For", &names.join(", ")),
     }
     text_fact(html, "Subject", facts.subject.as_str());

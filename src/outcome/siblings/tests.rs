@@ -67,6 +67,7 @@ fn certificate(sha256: &str, not_before: i64) -> Certificate {
         serial: "1".into(),
         dns_names: Vec::new(),
         addresses: Vec::new(),
+        further_names: 0,
         key: "RSA 2048".into(),
         rsa_bits: Some(2048),
         signature: "sha256WithRSAEncryption".into(),
