@@ -179,6 +179,8 @@ async fn wrong_usage_is_64_with_one_line_that_helps() {
         (&["probe", "mx.example:99999"], "no port from 1 to 65535"),
         (&["probe", "mx.example:26"], "port 26 has no module of its own: add --module"),
         (&["probe", "mx example"], "is no host name"),
+        (&["probe", "mx.0x1"], "\"mx.0x1\" is no host name or address: it ends in a number, as no domain does: write"),
+        (&["probe", "mx.example", "--server-name", "foo.123"], "\"foo.123\" is no host name or address: it ends"),
         (&["probe", "mx.example", "--module", "nope"], "there is no module \"nope\""),
         (&["probe", "192.0.2.1", "--mx"], "192.0.2.1 is no domain: leave --mx out"),
         (&["probe", "192.0.2.1", "--srv"], "192.0.2.1 is no domain: leave --srv out"),
