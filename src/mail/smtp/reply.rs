@@ -94,6 +94,11 @@ impl ReplyReader {
         }))
     }
 
+    /// As much as has come of a reply that will not end; `None` if none has begun.
+    pub(super) fn cut_short(self) -> Option<Reply> {
+        Some(Reply { code: self.code?, lines: self.lines })
+    }
+
     /// Whether a reply has begun and not ended.
     pub fn is_inside(&self) -> bool {
         self.code.is_some()

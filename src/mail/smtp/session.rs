@@ -23,7 +23,7 @@ use crate::mail::secret::Redaction;
 
 pub use errands::Tasks;
 pub use fault::Fault;
-use fault::refusal;
+use fault::{out_of_turn, refusal};
 
 /// When the session starts TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -411,10 +411,7 @@ impl Session {
             command.secret().into_iter().for_each(|secret| self.redaction.add(secret));
             return Action::Send(command);
         }
-        let fault = match pending.strip_prefix(b"421") {
-            Some(text) => Fault::RateLimited(Reply { code: 421, lines: vec![text.trim_ascii().to_vec()] }),
-            None => Fault::Unsolicited(pending.to_vec()),
-        };
+        let fault = out_of_turn(pending);
         self.fail(after, fault)
     }
 

@@ -150,6 +150,21 @@ fn talking_out_of_turn() {
     assert_eq!(two, (Step::Greeting, Fault::Unsolicited(b"554 No SMTP service here\n".to_vec())));
     let gone = fault(TlsUse::Never, &["220 hi\r\n", "250 mx\r\n421 idle\r\n", BYE]);
     assert!(matches!(gone, (Step::Ehlo, Fault::RateLimited(_))));
+    for (said, lines) in [
+        ("421 4.3.2 idle\r\n250 x\r\n", vec!["4.3.2 idle"]),
+        ("421-4.3.2 shut\r\n421 4.3.2 down\r\n", vec!["4.3.2 shut", "4.3.2 down"]),
+        ("421-4.3.2 shut\r\n421-4.3", vec!["4.3.2 shut", "4.3"]),
+        ("421 4.3.2", vec!["4.3.2"]),
+        ("421", vec![""]),
+    ] {
+        let lines = lines.iter().map(|line| line.as_bytes().to_vec()).collect();
+        let expected = (Step::Ehlo, Fault::RateLimited(Reply { code: 421, lines }));
+        assert_eq!(fault(TlsUse::Never, &["220 hi\r\n", &format!("250 mx\r\n{said}"), BYE]), expected, "{said:?}");
+    }
+    for said in ["42", "4210 x\r\n", "554-421\r\n"] {
+        let (_, fault) = fault(TlsUse::Never, &["220 hi\r\n", &format!("250 mx\r\n{said}"), BYE]);
+        assert_eq!(fault, Fault::Unsolicited(said.as_bytes().to_vec()));
+    }
     let again = fault(TlsUse::Required, &["220 hi\r\n", EHLO, "220 go\r\n", "220 hello again\r\n", BYE]);
     assert!(matches!(again, (Step::EhloTls, Fault::Unsolicited(_))));
 }

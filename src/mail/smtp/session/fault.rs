@@ -2,7 +2,7 @@
 
 use crate::mail::secret::Redaction;
 use crate::mail::smtp::envelope::Address;
-use crate::mail::smtp::reply::Reply;
+use crate::mail::smtp::reply::{Reply, ReplyReader};
 
 /// What went wrong in the dialogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,5 +66,16 @@ pub(super) fn refusal(reply: Reply) -> Fault {
         400..=499 => Fault::Transient(reply),
         500..=599 => Fault::Permanent(reply),
         _ => Fault::Unexpected(reply),
+    }
+}
+
+/// What a server that should be waiting has said. 421 tells why, even if its end is yet to come (RFC 5321 §3.8).
+pub(super) fn out_of_turn(said: &[u8]) -> Fault {
+    let mut reader = ReplyReader::default();
+    let lines = said.split(|b| *b == b'\n').map(<[u8]>::trim_ascii_end);
+    let whole = lines.map_while(|line| reader.line(line).ok()).flatten().next();
+    match whole.or_else(|| reader.cut_short()) {
+        Some(reply) if reply.code == 421 => Fault::RateLimited(reply),
+        _ => Fault::Unsolicited(said.to_vec()),
     }
 }
