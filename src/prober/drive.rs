@@ -129,7 +129,7 @@ struct Dialogue<'a> {
     read_at: Option<Instant>,
     /// QUIT has been sent.
     left: bool,
-    /// Why a command could not be written; what the server said before is still read.
+    /// Why a command cannot be written; what the server said before is still read.
     cut: Option<io::Error>,
     /// Whether the handshake is done here, or left to the caller.
     handshakes: bool,
@@ -187,7 +187,7 @@ impl Dialogue<'_> {
             Ok(Ok(())) => Ok(self.session.next_action()),
             // What the server said before it closed is still to be read, and may say why.
             Ok(Err(error)) if io_error::is_end(&error) => {
-                self.cut = Some(error);
+                self.cut.get_or_insert(error);
                 Ok(Action::Receive)
             }
             Ok(Err(error)) => self.broken(&error),
@@ -210,15 +210,35 @@ impl Dialogue<'_> {
             // TLS ended without close_notify: the same as an end of the stream where more was due.
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended(),
             Ok(Ok(length)) => {
-                let bytes = buffer.get(..length).unwrap_or_default();
-                self.run.findings.transcript.conceal(self.session.redaction(), self.session.step() == Step::Auth);
-                self.run.findings.transcript.received(self.run.elapsed_at(at), bytes);
-                self.session.feed(bytes);
+                self.hear(at, buffer.get(..length).unwrap_or_default());
+                if self.session.is_answered() {
+                    self.hear_on(&mut buffer);
+                }
                 Ok(self.session.next_action())
             }
             Ok(Err(error)) => self.broken(&error),
             Err(halt) => self.interrupted(halt),
         }
+    }
+
+    /// What the server has said behind a whole reply, and had no room beside it. The reply came before, and its time
+    /// stands. Once is enough: a single byte is too many.
+    fn hear_on(&mut self, buffer: &mut [u8]) {
+        match self.stream.as_mut().and_then(|stream| stream.read_on(buffer)) {
+            Some(Ok(length)) if length > 0 => {
+                let at = self.stream.as_ref().and_then(Stream::received).unwrap_or_else(|| self.run.now());
+                self.hear(at, buffer.get(..length).unwrap_or_default());
+            }
+            // The system tells of it once.
+            Some(Err(error)) if io_error::reason(&error) == Reason::Reset => self.cut = Some(error),
+            _ => {}
+        }
+    }
+
+    fn hear(&mut self, at: Instant, bytes: &[u8]) {
+        self.run.findings.transcript.conceal(self.session.redaction(), self.session.step() == Step::Auth);
+        self.run.findings.transcript.received(self.run.elapsed_at(at), bytes);
+        self.session.feed(bytes);
     }
 
     async fn start_tls(&mut self) -> Result<Action, Halt> {

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
@@ -30,6 +31,28 @@ impl Stream {
         match self {
             Self::Clear(tcp) => tcp.read(buffer).await,
             Self::Tls(tls) => tls.read(buffer).await,
+        }
+    }
+
+    /// Reads what was here already when the last read came back, and had no room in its buffer. It never waits: `None`
+    /// if there is nothing.
+    pub(super) fn read_on(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let may_hold_more = match self {
+            Self::Clear(tcp) => tcp.may_hold_more(),
+            // A read gives what one record holds, at the most. TLS that wants to read has given everything away.
+            Self::Tls(tls) => {
+                let (watched, connection) = tls.get_ref();
+                watched.tcp.may_hold_more() || !connection.wants_read()
+            }
+        };
+        if !may_hold_more {
+            return None;
+        }
+        // Constrained, it may say that there is nothing for no other reason than that others are to have their turn.
+        let read = pin!(unconstrained(self.read(buffer)));
+        match read.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => Some(read),
+            Poll::Pending => None,
         }
     }
 

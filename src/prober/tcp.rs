@@ -28,11 +28,13 @@ pub(super) struct Tcp {
     sent: Option<Instant>,
     /// Something has been read since something was written.
     heard: bool,
+    /// What was read last filled the room there was.
+    filled: bool,
 }
 
 impl Tcp {
     pub(super) fn new(inner: TcpStream) -> Self {
-        Self { inner, received: None, sent: None, heard: false }
+        Self { inner, received: None, sent: None, heard: false, filled: false }
     }
 
     /// When the last bytes read had come.
@@ -43,6 +45,11 @@ impl Tcp {
     /// When the last bytes written were handed over.
     pub(super) fn sent(&self) -> Option<Instant> {
         self.sent
+    }
+
+    /// Whether more may have come than was read last.
+    pub(super) fn may_hold_more(&self) -> bool {
+        self.filled
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
@@ -138,6 +145,7 @@ impl AsyncRead for Tcp {
                     self.received = Some(came(stamp, now()));
                     self.heard = true;
                 }
+                self.filled = length == whole;
                 buf.advance(length);
                 return Poll::Ready(Ok(()));
             }

@@ -1,6 +1,6 @@
 //! C: what can answer EHLO and HELO.
 
-use super::kit::{OPPORTUNISTIC, PLAIN, Row, SHORT_EHLO, STARTTLS, row};
+use super::kit::{OPPORTUNISTIC, PLAIN, Row, SHORT_EHLO, STARTTLS, filling, row};
 use super::tcp::{GOOD_TLS, KEPT_TLS};
 
 const KEPT: &str = "banner:220 ehlo:250 quit:221";
@@ -318,6 +318,8 @@ fn keywords() -> Vec<Row> {
 }
 
 fn out_of_turn() -> Vec<Row> {
+    let ehlo = "S: 220 mx\nC: EHLO x\n";
+    let in_tls = format!("{ehlo}S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\n=== TLS\nC: EHLO x\n");
     vec![
         row(
             "C16",
@@ -338,6 +340,33 @@ fn out_of_turn() -> Vec<Row> {
             "EHLO QUIT",
         ),
         row(
+            "C16",
+            "421 in the segment of an answer that fills the buffer",
+            filling(ehlo, "250", "SIZE 5", "S: 421-4.3.2 idle\nS: 421 4.3.2 too long\n*idle"),
+            PLAIN,
+            "rate_limited in ehlo",
+            "banner:220 ehlo:250 size=5",
+            "EHLO QUIT",
+        ),
+        row(
+            "C16",
+            "another reply in the segment of an answer that fills the buffer",
+            filling(ehlo, "250", "SIZE 5", "S: 250 again\n*idle"),
+            PLAIN,
+            "unsolicited_data in ehlo",
+            "banner:220 ehlo:250 size=5",
+            "EHLO QUIT",
+        ),
+        row(
+            "C16",
+            "the same inside TLS",
+            filling(&in_tls, "250", "SIZE 5", "S: 250 again\n*idle"),
+            STARTTLS,
+            "unsolicited_data in ehlo_tls",
+            "banner:220 ehlo:250 starttls:220 ehlo_tls:250 starttls certificate TLSv1.3 tls:size=5",
+            "EHLO STARTTLS EHLO QUIT",
+        ),
+        row(
             "C17",
             "gives our name back, with lines of its own in it",
             vec![answered("250-mx Hello probe.example.org\\r\\n250 [192.0.2.1] EHLO x\\\\r\\\\nQUIT\\r\\n")],
@@ -354,6 +383,15 @@ fn out_of_turn() -> Vec<Row> {
             "unsolicited_data in banner",
             "banner:220 quit:221",
             "QUIT",
+        ),
+        row(
+            "C19",
+            "answers STARTTLS before it was said, behind an answer that fills the buffer",
+            filling(ehlo, "250", "STARTTLS", "S: 220 go\n*idle"),
+            STARTTLS,
+            "unsolicited_data in ehlo",
+            "banner:220 ehlo:250 starttls",
+            "EHLO QUIT",
         ),
         row(
             "C20",

@@ -1,6 +1,6 @@
 //! B: what can stand where the greeting should be.
 
-use super::kit::{OPPORTUNISTIC, PLAIN, Row, SHORT_BANNER, TLS, row};
+use super::kit::{OPPORTUNISTIC, PLAIN, Row, SHORT_BANNER, TLS, filling, row};
 
 /// A dialogue that goes well behind this greeting, which is given as `*raw` takes it.
 fn greeted(greeting: &str) -> String {
@@ -209,6 +209,15 @@ fn malformed() -> Vec<Row> {
             "B16",
             "two greetings in one segment, with bare LF",
             "*raw 220 mx\\n554 blocked\\n\nC: QUIT\nS: 221 bye\n*close",
+            PLAIN,
+            "unsolicited_data in banner",
+            "banner:220 quit:221",
+            "QUIT",
+        ),
+        row(
+            "B16",
+            "two greetings in one segment, the first of which fills the buffer",
+            filling("", "220", "mx", "S: 554 blocked\nC: QUIT\nS: 221 bye\n*close"),
             PLAIN,
             "unsolicited_data in banner",
             "banner:220 quit:221",

@@ -107,6 +107,22 @@ impl From<Vec<String>> for Peer {
     }
 }
 
+/// A script for each reply, in many lines, that fills to the octet what a probe reads at once, or what a TLS record
+/// holds: `before`, the reply with this last line, and `behind` in its segment.
+pub fn filling(before: &str, code: &str, last: &str, behind: &str) -> Vec<String> {
+    let reply = |octets: usize| {
+        let mut left = octets - "250 \r\n".len() - last.len();
+        let mut lines = String::new();
+        while left > 0 {
+            let next = if left > 600 { 500 } else { left };
+            lines += &format!("S: {code}-{}\n", "x".repeat(next - "250-\r\n".len()));
+            left -= next;
+        }
+        format!("{before}{lines}S: {code} {last}\n{behind}")
+    };
+    [4096, 16384].map(reply).to_vec()
+}
+
 /// A row; it ends as `ends` says, keeps `kept` and says `said`.
 pub fn row(
     id: &'static str,

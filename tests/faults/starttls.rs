@@ -1,6 +1,6 @@
 //! D: what can come of STARTTLS.
 
-use super::kit::{OPPORTUNISTIC, Row, STARTTLS, row};
+use super::kit::{OPPORTUNISTIC, Row, STARTTLS, filling, row};
 use super::tcp::{GOOD_TLS, KEPT_TLS};
 
 const OFFER: &str = "S: 220 mx ESMTP\nC: EHLO x\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\n";
@@ -185,6 +185,15 @@ fn injections() -> Vec<Row> {
             "EHLO STARTTLS",
         ),
         row(
+            "D7",
+            "a reply behind a 220 that fills the buffer, in its segment",
+            filling(OFFER, "220", "go", "S: 250 injected\n*idle"),
+            STARTTLS,
+            "starttls_injection in starttls",
+            GO,
+            "EHLO STARTTLS",
+        ),
+        row(
             "D8",
             "half a line behind the 220, in its segment",
             go("220 go\\r\\n250 x"),
@@ -206,6 +215,15 @@ fn injections() -> Vec<Row> {
             "D10",
             "454 and an invented dialogue behind it",
             go("454 no\\r\\n250 mx\\r\\n235 welcome\\r\\n"),
+            STARTTLS,
+            "starttls_injection in starttls",
+            "banner:220 ehlo:250 starttls:454 starttls",
+            "EHLO STARTTLS",
+        ),
+        row(
+            "D10",
+            "the same behind a 454 that fills the buffer",
+            filling(OFFER, "454", "no", "S: 250 mx\nS: 235 welcome\n*idle"),
             STARTTLS,
             "starttls_injection in starttls",
             "banner:220 ehlo:250 starttls:454 starttls",

@@ -154,6 +154,8 @@ pub struct Session {
     state: State,
     lines: LineBuffer,
     reader: ReplyReader,
+    /// What was read of them, if nothing has come of it yet.
+    heard: Option<Result<Reply, Fault>>,
     facts: Facts,
     /// Set by [`Self::lightly`]: STARTTLS is looked for and not used.
     light: bool,
@@ -176,6 +178,7 @@ impl Session {
             state: State::Greeting,
             lines: LineBuffer::default(),
             reader: ReplyReader::default(),
+            heard: None,
             facts: Facts::default(),
             light: false,
             leaving_early: false,
@@ -212,6 +215,15 @@ impl Session {
     /// Takes bytes the server sent.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.lines.push(bytes);
+    }
+
+    /// Whether a reply is whole, so that the session is about to act on it. What else has arrived by now is out of turn,
+    /// and is to be fed first: a server that talks on must not be answered, nor be taken to have answered.
+    pub fn is_answered(&mut self) -> bool {
+        if self.heard.is_none() {
+            self.heard = self.hear();
+        }
+        matches!(self.heard, Some(Ok(_)))
     }
 
     /// The handshake after STARTTLS is done.
@@ -264,17 +276,22 @@ impl Session {
             State::Leaving => return self.take_leave(),
             _ => {}
         }
+        match self.heard.take().or_else(|| self.hear()) {
+            None => Action::Receive,
+            Some(Ok(reply)) => self.reply(reply),
+            Some(Err(fault)) => self.give_up(fault),
+        }
+    }
+
+    /// Reads on to the end of a reply. `None` until more arrives.
+    fn hear(&mut self) -> Option<Result<Reply, Fault>> {
         loop {
-            let line = match self.lines.next_line() {
-                Ok(Some(line)) => line,
-                Ok(None) => return Action::Receive,
-                Err(_) => return self.give_up(Fault::TooLarge),
-            };
-            match self.reader.line(line) {
+            let Ok(line) = self.lines.next_line() else { return Some(Err(Fault::TooLarge)) };
+            match self.reader.line(line?) {
                 Ok(None) => {}
-                Ok(Some(reply)) => return self.reply(reply),
-                Err(ReplyFault::Malformed(line)) => return self.give_up(Fault::Malformed(line)),
-                Err(ReplyFault::TooLarge) => return self.give_up(Fault::TooLarge),
+                Ok(Some(reply)) => return Some(Ok(reply)),
+                Err(ReplyFault::Malformed(line)) => return Some(Err(Fault::Malformed(line))),
+                Err(ReplyFault::TooLarge) => return Some(Err(Fault::TooLarge)),
             }
         }
     }

@@ -22,6 +22,8 @@ fn talk(tls: TlsUse, script: &[&str], cut: usize) -> (Vec<String>, Option<(Step,
             Action::Receive => {
                 let piece: Vec<u8> = inbox.drain(..inbox.len().min(cut)).collect();
                 session.feed(&piece);
+                // As the driver does.
+                session.is_answered();
                 session.next_action()
             }
             Action::StartTls => {
@@ -167,6 +169,20 @@ fn talking_out_of_turn() {
     }
     let again = fault(TlsUse::Required, &["220 hi\r\n", EHLO, "220 go\r\n", "220 hello again\r\n", BYE]);
     assert!(matches!(again, (Step::EhloTls, Fault::Unsolicited(_))));
+}
+
+#[test]
+fn what_is_fed_behind_a_whole_reply_is_out_of_turn() {
+    let mut session = Session::new(TlsUse::Never, EhloName::parse("probe.example.org").unwrap());
+    assert_eq!(session.next_action(), Action::Receive);
+    session.feed(b"220-hi\r\n");
+    assert!(!session.is_answered());
+    session.feed(b"220 there\r\n");
+    assert!(session.is_answered());
+    assert!(session.is_answered());
+    session.feed(b"250 mx\r\n");
+    assert_eq!(session.next_action(), Action::Fail(Step::Greeting, Fault::Unsolicited(b"250 mx\r\n".to_vec())));
+    assert_eq!(session.next_action(), Action::Send(Command::Quit));
 }
 
 #[test]
