@@ -195,6 +195,22 @@ async fn every_state_is_shown() {
 }
 
 #[tokio::test]
+async fn an_offer_of_starttls_that_was_overwritten_is_told_from_none() {
+    let server =
+        server("S: 220 mx\nC: EHLO x\nS: 250-mx\nS: 250 XXXXXXXA\nC: QUIT\nS: 221 bye\n*close", Options::default())
+            .await;
+    let exporter = exporter(&target("asa", server.address().port(), "plain")).await;
+    let id = id(&exporter, "asa");
+    shows(
+        &page(&exporter, &format!("/endpoint/{id}")).await,
+        &["no STARTTLS (a firewall has overwritten it with X), no AUTH"],
+    );
+    let smtp = json(&exporter, &format!("/api/v1/endpoints/{id}")).await["smtp"].take();
+    assert_eq!((&smtp["starttls_offered"], &smtp["starttls_masked"]), (&false.into(), &true.into()));
+    exporter.stop().await;
+}
+
+#[tokio::test]
 async fn no_text_becomes_markup() {
     const CANARY: &str = "\"'><script>alert(1)</script>&lt;&";
     let banner =

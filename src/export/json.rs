@@ -173,6 +173,8 @@ struct Expectation<'a> {
 struct Smtp {
     banner: Option<String>,
     starttls_offered: Option<bool>,
+    /// A firewall has overwritten the offer with X.
+    starttls_masked: Option<bool>,
     auth: Stages,
     capabilities: Stages,
     size_limit_bytes: Option<u64>,
@@ -325,6 +327,7 @@ fn smtp(outcome: &Outcome) -> Smtp {
     Smtp {
         banner: facts.greeting.as_ref().map(banner),
         starttls_offered: facts.clear.as_ref().map(|offered| offered.starttls),
+        starttls_masked: facts.clear.as_ref().map(|offered| offered.starttls_masked),
         auth: stages(|offered| offered.auth.iter().map(Printable::to_string).collect()),
         capabilities: stages(|offered| offered.all.iter().map(|one| one.keyword.to_string()).collect()),
         size_limit_bytes: facts.tls.as_ref().or(facts.clear.as_ref()).and_then(|offered| offered.size_limit),

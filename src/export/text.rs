@@ -332,7 +332,11 @@ fn offers(offered: &Capabilities, clear: bool) -> String {
         parts.push("HELO only, no extensions".to_owned());
     }
     if clear {
-        parts.push(format!("STARTTLS {}", if offered.starttls { "yes" } else { "no" }));
+        parts.push(match offered {
+            Capabilities { starttls: true, .. } => "STARTTLS yes".into(),
+            Capabilities { starttls_masked: true, .. } => "STARTTLS no (a firewall has overwritten it with X)".into(),
+            _ => "STARTTLS no".into(),
+        });
     }
     let mechanisms: Vec<&str> = offered.auth.iter().map(Printable::as_str).collect();
     parts.push(format!("AUTH {}", if mechanisms.is_empty() { "no".into() } else { mechanisms.join(" ") }));

@@ -52,10 +52,13 @@ fn stage(html: &mut Html, offered: &Capabilities, clear: bool) {
     let mechanisms: Vec<&str> = offered.auth.iter().map(Printable::as_str).collect();
     let auth = if mechanisms.is_empty() { "no AUTH".to_owned() } else { format!("AUTH {}", mechanisms.join(" ")) };
     // RFC 3207 §4.2: inside TLS it must not be offered, and its absence says nothing.
-    match (clear, offered.starttls) {
-        (true, true) => html.text(&format!("STARTTLS, {auth}")),
-        (true, false) => html.text(&format!("no STARTTLS, {auth}")),
-        (false, _) => html.text(&auth),
+    match offered {
+        _ if !clear => html.text(&auth),
+        Capabilities { starttls: true, .. } => html.text(&format!("STARTTLS, {auth}")),
+        Capabilities { starttls_masked: true, .. } => {
+            html.text(&format!("no STARTTLS (a firewall has overwritten it with X), {auth}"));
+        }
+        _ => html.text(&format!("no STARTTLS, {auth}")),
     }
     html.element("ul", &[("class", "chips code")], |html| {
         for one in &offered.all {
