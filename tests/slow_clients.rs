@@ -16,7 +16,7 @@ use std::time::Duration;
 use lab::{Options, Script, Server};
 use support::{Exporter, config};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 const PLAIN: &str = "S: 220 mx ESMTP\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close";
@@ -116,6 +116,59 @@ async fn huge_heads_are_refused() {
         assert!(first.is_empty() || first.contains(" 4"), "{first}");
     }
     lives(&exporter).await;
+    exporter.stop().await;
+}
+
+/// A client that asks for the metrics and lets hardly any of them into its buffers. The answer has begun.
+async fn scrape(exporter: &Exporter) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut tcp = socket.connect(exporter.address).await.unwrap();
+    tcp.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let begun = timeout(Duration::from_secs(30), tcp.read_u8()).await.expect("an answer within 30 s");
+    assert_eq!(begun.unwrap(), b'H');
+    tcp
+}
+
+/// Whether all the rest of the answer comes.
+async fn is_whole(mut tcp: TcpStream) -> bool {
+    let mut rest = Vec::new();
+    let read = timeout(Duration::from_secs(60), tcp.read_to_end(&mut rest)).await.expect("an end within a minute");
+    read.is_ok() && rest.ends_with(b"\r\n0\r\n\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_under_way_is_not_idle() {
+    let server = server().await;
+    let exporter = exporter(&server, 400).await;
+    let under_way = scrape(&exporter).await;
+    let mut idle = Vec::new();
+    for _ in 0..600 {
+        idle.push(TcpStream::connect(exporter.address).await.unwrap());
+    }
+    lives(&exporter).await;
+    assert!(is_whole(under_way).await);
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_nobody_reads_are_let_go() {
+    const MUCH: usize = 64 * 1024 * 1024;
+    // What the system may take of each.
+    const SYSTEM: usize = 4 * 1024 * 1024;
+    let server = server().await;
+    let exporter = exporter(&server, 1000).await;
+    let may_lie_there = MUCH / (exporter.get("/metrics").await.body.len() - SYSTEM) + 1;
+    let mut deaf = Vec::new();
+    for _ in 0..2 * may_lie_there {
+        deaf.push(scrape(&exporter).await);
+    }
+    lives(&exporter).await;
+    let mut whole = 0;
+    for tcp in deaf {
+        whole += usize::from(is_whole(tcp).await);
+    }
+    assert!((1..may_lie_there * 3 / 2).contains(&whole), "{whole} pages lay there, {may_lie_there} may");
     exporter.stop().await;
 }
 

@@ -13,13 +13,13 @@ use crate::export::{domains, json};
 /// All endpoints.
 pub(super) async fn list(site: &Site, request: &Request<'_>) -> Response {
     let store = site.store.clone();
-    respond(request, move || (StatusCode::OK, json::endpoints(&store.snapshot()))).await
+    respond(site, request, move || (StatusCode::OK, json::endpoints(&store.snapshot()))).await
 }
 
 /// All domains.
 pub(super) async fn domains(site: &Site, request: &Request<'_>) -> Response {
     let store = site.store.clone();
-    respond(request, move || {
+    respond(site, request, move || {
         let snapshot = store.snapshot();
         (StatusCode::OK, domains::json(&snapshot.domains.iter().map(|facts| &**facts).collect::<Vec<_>>()))
     })
@@ -33,13 +33,17 @@ pub(super) async fn endpoint(site: &Site, request: &Request<'_>, id: &str) -> Re
         Some(found) => (StatusCode::OK, found),
         None => (StatusCode::NOT_FOUND, json::error(&format!("no endpoint has the id {id:?}"))),
     };
-    respond(request, write).await
+    respond(site, request, write).await
 }
 
-async fn respond(request: &Request<'_>, write: impl FnOnce() -> (StatusCode, String) + Send + 'static) -> Response {
+async fn respond(
+    site: &Site,
+    request: &Request<'_>,
+    write: impl FnOnce() -> (StatusCode, String) + Send + 'static,
+) -> Response {
     // A parameter that changes nothing would mislead whoever gave it.
     let misled = !request.query.is_empty();
-    let mut response = answer(request, move || {
+    let mut response = answer(site, request, move || {
         let (status, json) =
             if misled { (StatusCode::BAD_REQUEST, json::error("the API has no parameters")) } else { write() };
         Written { status, content_type: "application/json", body: json + "\n" }

@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 
+use super::held::Answer;
 use super::respond::Response;
 use super::routes::Request;
 
@@ -29,6 +30,7 @@ pub(super) fn is_wanted(request: &Request<'_>) -> bool {
 /// A body as it is being written; compressed if that is wanted, fast rather than well. What has been compressed is
 /// not kept.
 pub(super) struct Pieces<F: FnMut(Bytes)> {
+    answer: Answer,
     take: F,
     encoder: Option<GzEncoder<Vec<u8>>>,
 }
@@ -37,8 +39,8 @@ pub(super) struct Pieces<F: FnMut(Bytes)> {
 const PIECE: usize = 32 * 1024;
 
 impl<F: FnMut(Bytes)> Pieces<F> {
-    pub(super) fn new(compressed: bool, take: F) -> Self {
-        Self { take, encoder: compressed.then(|| GzEncoder::new(Vec::new(), Compression::fast())) }
+    pub(super) fn new(answer: Answer, compressed: bool, take: F) -> Self {
+        Self { answer, take, encoder: compressed.then(|| GzEncoder::new(Vec::new(), Compression::fast())) }
     }
 
     pub(super) fn add(&mut self, piece: Vec<u8>) {
@@ -59,7 +61,7 @@ impl<F: FnMut(Bytes)> Pieces<F> {
 
     fn give(&mut self, piece: Vec<u8>) {
         if !piece.is_empty() {
-            (self.take)(piece.into());
+            (self.take)(self.answer.piece(piece));
         }
     }
 }

@@ -40,8 +40,9 @@ async fn whole(site: &Site, format: Format, compressed: bool) -> Option<Vec<Byte
     tokio::task::spawn_blocking(collect).await.ok()
 }
 
-/// A page for one, sent while it is written. The others' turn comes when it is written, whether it is read or not.
-async fn stream(site: &Site, format: Format, compressed: bool, turn: Turn<Vec<Bytes>>) -> Option<Body> {
+/// A page for one, sent while it is written. The others' turn comes when it is written, whether it is read or not: what is
+/// not read lies in memory, which [`super::lobby`] bounds.
+async fn stream(site: &Site, format: Format, compressed: bool, turn: Turn) -> Option<Body> {
     let write = writer(site, format, compressed).await?;
     let (writer, body) = Body::stream();
     tokio::task::spawn_blocking(move || {
@@ -61,6 +62,7 @@ async fn writer(
     let (store, histograms) = (site.store.clone(), site.settings.load().histograms);
     // Held by the work itself: a client that hangs up does not make room for another page meanwhile.
     let place = WRITERS.acquire().await.ok()?;
+    let room = site.lobby.room().await;
     Some(move |take: &mut dyn FnMut(Bytes)| {
         let _place = place;
         let mut snapshot = store.snapshot();
@@ -70,7 +72,7 @@ async fn writer(
             Format::OpenMetrics => Exposition::OpenMetrics,
             Format::Text => Exposition::Text,
         };
-        let mut pieces = compress::Pieces::new(compressed, take);
+        let mut pieces = compress::Pieces::new(room, compressed, take);
         prometheus::write(&snapshot, histograms, how, &mut |piece| pieces.add(piece));
         pieces.finish();
     })

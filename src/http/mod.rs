@@ -14,13 +14,15 @@
 //! | `GET /-/ready` | 200 once every endpoint has been probed, 503 before |
 //!
 //! Another method than these is 405, another path 404. What a client may cost is bounded ([`server`]):
-//! connections, the size of a request and the time to send it; idle clients leave for new ones ([`lobby`]).
+//! connections, the size of a request, the time to send it, and the memory of answers that are not read; who is idle or does
+//! not read leaves for others ([`lobby`]).
 
 mod accept;
 mod api;
 mod background;
 mod compress;
 mod health;
+mod held;
 mod lobby;
 mod metrics;
 mod probe;

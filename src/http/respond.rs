@@ -8,16 +8,29 @@ use std::task::{Context, Poll, ready};
 use std::vec;
 
 use hyper::StatusCode;
-use hyper::body::{Bytes, Frame, SizeHint};
+use hyper::body::{Buf, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::lobby::{Offer, Service};
 
 /// An answer with its whole body.
 pub(super) type Response = hyper::Response<Body>;
 
 /// A body in pieces, each of which is gone when it has been sent.
 #[derive(Debug)]
-pub struct Body(Pieces);
+pub struct Body {
+    pieces: Pieces,
+    /// Who gets it, if that is counted.
+    service: Option<Service>,
+}
+
+/// A piece on its way to the client.
+#[derive(Debug)]
+pub struct Piece {
+    bytes: Bytes,
+    offer: Option<Offer>,
+}
 
 #[derive(Debug)]
 enum Pieces {
@@ -50,7 +63,13 @@ impl Body {
     pub(super) fn stream() -> (Writer, Self) {
         let (sender, receiver) = unbounded_channel();
         let is_whole = Arc::<AtomicBool>::default();
-        (Writer { pieces: sender, is_whole: is_whole.clone() }, Self(Pieces::Stream(receiver, is_whole)))
+        let writer = Writer { pieces: sender, is_whole: is_whole.clone() };
+        (writer, Self { pieces: Pieces::Stream(receiver, is_whole), service: None })
+    }
+
+    /// Who gets it is being served until it has all of it.
+    pub(super) fn serves(&mut self, service: Service) {
+        self.service = Some(service);
     }
 }
 
@@ -70,7 +89,7 @@ impl Writer {
 impl From<Vec<Bytes>> for Body {
     fn from(pieces: Vec<Bytes>) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self(Pieces::Whole(pieces.into_iter(), left))
+        Self { pieces: Pieces::Whole(pieces.into_iter(), left), service: None }
     }
 }
 
@@ -81,35 +100,54 @@ impl From<String> for Body {
 }
 
 impl hyper::body::Body for Body {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match &mut self.0 {
+    ) -> Poll<Option<Result<Frame<Piece>, BrokenOff>>> {
+        let next = match &mut self.pieces {
             Pieces::Whole(pieces, left) => {
                 let piece = pieces.next();
                 *left = left.saturating_sub(piece.as_ref().map_or(0, |piece| piece.len() as u64));
-                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+                piece
             }
             Pieces::Stream(pieces, is_whole) => match ready!(pieces.poll_recv(context)) {
-                Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-                None if is_whole.load(Ordering::Acquire) => Poll::Ready(None),
-                None => Poll::Ready(Some(Err(BrokenOff))),
+                None if !is_whole.load(Ordering::Acquire) => return Poll::Ready(Some(Err(BrokenOff))),
+                piece => piece,
             },
-        }
+        };
+        let offer = || self.service.as_ref().map(Service::offer);
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(Piece { bytes, offer: offer() }))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, Pieces::Whole(_, 0))
+        matches!(self.pieces, Pieces::Whole(_, 0))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.0 {
+        match self.pieces {
             Pieces::Whole(_, left) => SizeHint::with_exact(left),
             Pieces::Stream(..) => SizeHint::default(),
+        }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    /// Called with what the socket has taken: this is where it shows whether the client reads.
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(offer) = &self.offer {
+            offer.is_taken();
         }
     }
 }

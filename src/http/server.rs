@@ -49,8 +49,10 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, door: Arc<Door>, stop
         };
         match accepted {
             Ok((tcp, _)) => {
-                // Full of clients being served: this one must come again.
-                let Some(place) = site.lobby.enter() else { continue };
+                let place = tokio::select! {
+                    place = site.lobby.place() => place,
+                    () = stop.cancelled() => break,
+                };
                 connections.spawn(connection(tcp, site.clone(), door.clone(), place, stop.clone()));
             }
             Err(error) => {
@@ -74,11 +76,21 @@ async fn connection(tcp: TcpStream, site: Arc<Site>, door: Arc<Door>, place: Pla
         () = leave.cancelled() => return,
     };
     match admitted {
-        Ok(stream) => tokio::select! {
-            () = converse(stream, service(site, door, place.guest.clone()), &stop) => {}
-            () = leave.cancelled() => {}
-        },
+        Ok(stream) => stay(stream, service(site, door, place.guest.clone()), place, &stop).await,
         Err(error) => tracing::debug!("a connection was not let in: {error}"),
+    }
+}
+
+/// A connection that has been let in. Its place is given back when all that it had of answers is free.
+async fn stay(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    answers: impl Answers,
+    place: Place,
+    stop: &CancellationToken,
+) {
+    tokio::select! {
+        () = converse(stream, answers, stop) => {}
+        () = place.guest.leave.cancelled() => {}
     }
 }
 
@@ -113,8 +125,10 @@ fn service(site: Arc<Site>, door: Arc<Door>, guest: Arc<Guest>) -> impl Answers<
             let mut response = match door.check(request.headers()).await {
                 Ok(()) => {
                     // Whoever has not shown a right password is not being served.
-                    let _served = guest.serve();
-                    site.answer(request.method(), request.uri(), request.headers()).await
+                    let served = guest.serve();
+                    let mut response = site.answer(request.method(), request.uri(), request.headers()).await;
+                    response.body_mut().serves(served);
+                    response
                 }
                 Err(refusal) => refuse(refusal),
             };
@@ -137,6 +151,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::task::JoinHandle;
 
+    use super::super::lobby::{Lobby, MUCH};
     use super::*;
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -223,5 +238,77 @@ mod tests {
         client.read_exact(&mut vec![0; PAGE / 2]).await.unwrap();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
         served.await.unwrap();
+    }
+
+    const LARGE: usize = 20 * 1024 * 1024;
+
+    /// A client whose answers are large, each a page of its own, and the connection's end.
+    fn guest(lobby: &Arc<Lobby>) -> (DuplexStream, JoinHandle<()>) {
+        let (client, server) = duplex(1000);
+        let (lobby, place) = (lobby.clone(), lobby.enter().unwrap());
+        let guest = place.guest.clone();
+        let answers = service_fn(move |_| {
+            let (lobby, served) = (lobby.clone(), guest.serve());
+            async move {
+                let room = lobby.room().await;
+                let pieces: Vec<_> = (0..LARGE / 32_768).map(|_| room.piece(vec![0; 32_768])).collect();
+                let mut response = respond::respond(StatusCode::OK, "text/plain", pieces);
+                response.body_mut().serves(served);
+                Ok(response)
+            }
+        });
+        let served = tokio::spawn(async move { stay(server, answers, place, &CancellationToken::new()).await });
+        (client, served)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_read_makes_room_and_who_reads_slowly_stays() {
+        let lobby = Lobby::new(512);
+        let (mut reader, read_to_end) = guest(&lobby);
+        reader.write_all(REQUEST).await.unwrap();
+        let reader = tokio::spawn(async move {
+            read(&mut reader, 0).await;
+            let mut piece = vec![0; LARGE / 100];
+            for _ in 0..100 {
+                reader.read_exact(&mut piece).await.unwrap();
+                sleep(Duration::from_millis(900)).await;
+            }
+            reader
+        });
+        let mut deaf = Vec::new();
+        for _ in 0..60 {
+            let (mut client, served) = guest(&lobby);
+            client.write_all(REQUEST).await.unwrap();
+            sleep(Duration::from_millis(1100)).await;
+            assert!(lobby.held().bytes() <= MUCH + LARGE, "{}", lobby.held().bytes());
+            deaf.push((client, served));
+        }
+        let open = deaf.iter().filter(|(_, served)| !served.is_finished()).count();
+        assert!((1..=MUCH / LARGE + 1).contains(&open), "{open} who do not read are left");
+        let reader = reader.await.expect("whoever reads gets it all");
+        drop((reader, deaf));
+        read_to_end.await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((lobby.held().answers(), lobby.held().bytes()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_read_slowly_the_slowest_makes_room() {
+        let lobby = Lobby::new(512);
+        let mut readers = Vec::new();
+        for number in 0..6_u64 {
+            let (mut client, served) = guest(&lobby);
+            client.write_all(REQUEST).await.unwrap();
+            tokio::spawn(async move {
+                while client.read_exact(&mut [0; 4000]).await.is_ok() {
+                    sleep(Duration::from_millis(600 - 100 * number)).await;
+                }
+            });
+            readers.push(served);
+            sleep(Duration::from_secs(4)).await;
+            assert!(lobby.held().bytes() <= MUCH + LARGE);
+        }
+        assert!(readers[0].is_finished(), "the slowest");
+        assert!(!readers[5].is_finished(), "the last to come");
     }
 }

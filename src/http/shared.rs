@@ -1,20 +1,24 @@
 //! One writing of the metrics for all who wait for one, so that many scrapes at once cost little more than one.
 //!
 //! Whoever comes while a page is being written cannot have that one, which may be older than the request; all of
-//! them get the next. Whoever is alone has it as it is written, and no page is ever whole in memory.
+//! them get the next. Whoever is alone has it as it is written: no page is whole in memory for somebody who reads it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 /// The pages of one format.
 pub(super) struct Shared<T> {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
     /// How many pages have been begun.
-    begun: AtomicU64,
-    waiting: AtomicU64,
+    begun: u64,
+    waiting: u64,
     /// The last page and its number, kept while somebody waits for it.
-    last: Arc<Mutex<Option<(u64, T)>>>,
+    last: Option<(u64, T)>,
 }
 
 /// A page, or leave to write one.
@@ -22,15 +26,15 @@ pub(super) enum Page<T> {
     /// Written for all who waited.
     Whole(T),
     /// Nobody else waits for one.
-    Own(Turn<T>),
+    Own(Turn),
 }
 
 /// The others wait until this is dropped.
-pub(super) struct Turn<T>(#[expect(dead_code, reason = "it is held")] OwnedMutexGuard<Option<(u64, T)>>);
+pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] OwnedMutexGuard<()>);
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { begun: AtomicU64::new(0), waiting: AtomicU64::new(0), last: Arc::default() }
+        Self { turn: Arc::default(), state: Mutex::new(State { begun: 0, waiting: 0, last: None }) }
     }
 }
 
@@ -38,43 +42,66 @@ impl<T: Clone> Shared<T> {
     /// A page that is begun after this call: one that another has written, or what `write` writes for all who wait, or
     /// leave to write it for oneself.
     pub(super) async fn page<F: Future<Output = Option<T>>>(&self, write: impl FnOnce() -> F) -> Option<Page<T>> {
-        let arrived = self.begun.load(Ordering::SeqCst);
-        let waiting = Waiting::new(&self.waiting);
-        let mut last = self.last.clone().lock_owned().await;
+        let waiting = Waiting::new(self);
+        let arrived = self.state().begun;
+        let turn = self.turn.clone().lock_owned().await;
+        let ready = self.state().last.as_ref().filter(|(number, _)| *number > arrived).cloned();
         drop(waiting);
-        let others = || self.waiting.load(Ordering::SeqCst) > 0;
-        if let Some((number, page)) = last.take().filter(|(number, _)| *number > arrived) {
-            *last = others().then(|| (number, page.clone()));
+        if let Some((_, page)) = ready {
             return Some(Page::Whole(page));
         }
-        let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        if !others() {
-            return Some(Page::Own(Turn(last)));
+        let (number, alone) = self.begin();
+        if alone {
+            return Some(Page::Own(Turn(turn)));
         }
         let page = write().await?;
-        *last = others().then(|| (number, page.clone()));
+        let mut state = self.state();
+        if state.waiting > 0 {
+            state.last = Some((number, page.clone()));
+        }
         Some(Page::Whole(page))
     }
-}
 
-/// One who waits, also if it goes away meanwhile.
-struct Waiting<'a>(&'a AtomicU64);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicU64) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
+    /// The number of a new page, and whether nobody waits for it.
+    fn begin(&self) -> (u64, bool) {
+        let mut state = self.state();
+        state.begun = state.begun.saturating_add(1);
+        state.last = None;
+        (state.begun, state.waiting == 0)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl<T> Shared<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who waits, also if it goes away meanwhile. The last of them leaves no page behind.
+struct Waiting<'a, T>(&'a Shared<T>);
+
+impl<'a, T> Waiting<'a, T> {
+    fn new(shared: &'a Shared<T>) -> Self {
+        let mut state = shared.state();
+        state.waiting = state.waiting.saturating_add(1);
+        drop(state);
+        Self(shared)
+    }
+}
+
+impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        let mut state = self.0.state();
+        state.waiting = state.waiting.saturating_sub(1);
+        if state.waiting == 0 {
+            state.last = None;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -107,7 +134,17 @@ mod tests {
         for scrape in waiting {
             assert_eq!(scrape.await.unwrap(), (2, "whole"), "not the page begun before they came");
         }
-        assert!(shared.last.lock().await.is_none(), "nothing is kept for nobody");
+        assert!(shared.state().last.is_none(), "nothing is kept for nobody");
         assert_eq!(scrape(0).await.unwrap(), (3, "own"));
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_leaves_no_page_behind() {
+        let shared = Shared::<u64>::default();
+        let waiting = Waiting::new(&shared);
+        assert!(matches!(shared.page(|| async { Some(7) }).await, Some(Page::Whole(7))));
+        assert!(shared.state().last.is_some());
+        drop(waiting);
+        assert!(shared.state().last.is_none());
     }
 }

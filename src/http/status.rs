@@ -23,7 +23,7 @@ pub(super) async fn list(site: &Site, request: &Request<'_>) -> Response {
     let query = query::pairs(request.query)
         .and_then(|pairs| html::Query::of(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
     match query {
-        Ok(query) => page(request, move || (StatusCode::OK, html::list(&store.snapshot(), &query, now()))).await,
+        Ok(query) => page(site, request, move || (StatusCode::OK, html::list(&store.snapshot(), &query, now()))).await,
         Err(why) => refusal(StatusCode::BAD_REQUEST, &why),
     }
 }
@@ -35,7 +35,7 @@ pub(super) async fn endpoint(site: &Site, request: &Request<'_>, id: &str) -> Re
         Some(found) => (StatusCode::OK, found),
         None => (StatusCode::NOT_FOUND, html::no_endpoint()),
     };
-    page(request, write).await
+    page(site, request, write).await
 }
 
 /// The address of the exporter as the visitor knows it. A client may say anything in `Host`: only what can
@@ -54,8 +54,12 @@ fn base(site: &Site, request: &Request<'_>) -> String {
 }
 
 /// A page that may load and run nothing, and stand in no frame.
-async fn page(request: &Request<'_>, write: impl FnOnce() -> (StatusCode, String) + Send + 'static) -> Response {
-    let mut response = answer(request, move || {
+async fn page(
+    site: &Site,
+    request: &Request<'_>,
+    write: impl FnOnce() -> (StatusCode, String) + Send + 'static,
+) -> Response {
+    let mut response = answer(site, request, move || {
         let (status, body) = write();
         Written { status, content_type: "text/html; charset=utf-8", body }
     })
