@@ -216,3 +216,34 @@ async fn the_answer_is_there_before_prometheus_gives_up() {
     assert_eq!(answer.value("mail_probe_failure_info", &["reason=\"timeout\"", "phase=\"banner\""]), 1.0);
     exporter.stop().await;
 }
+
+#[tokio::test]
+async fn waiting_for_a_turn_is_no_time_of_the_servers() {
+    let slow = "*sleep 1\nS: 220 mx\nC: EHLO x\nS: 250 mx\nC: QUIT\nS: 221 bye\n*close";
+    let server = Server::start(Script::of(slow), Options::default()).await;
+    let port = server.address().port();
+    let modules = "  patient: {security: plain, timeout: 20s}\n  hasty: {security: plain, timeout: 2500ms}\n";
+    let exporter = exporter(&[port], modules).await;
+    let six = async |module: &str| {
+        let path = format!("/probe?target=127.0.0.1:{port}&module={module}");
+        // Two at a time have a connection.
+        let [a, b, c, d, e, f] = [(); 6].map(|()| exporter.get(&path));
+        let (a, b, c, d, e, f) = tokio::join!(a, b, c, d, e, f);
+        [a, b, c, d, e, f]
+    };
+    for answer in six("patient").await {
+        assert_eq!(answer.value("mail_probe_success", &[]), 1.0, "{}", answer.body);
+        let took = answer.value("mail_probe_duration_seconds", &[]);
+        assert!(took < 1.9, "{took} s: the last two waited for 2 s");
+    }
+    let mut late = 0;
+    for answer in six("hasty").await {
+        if answer.value("mail_probe_success", &[]) == 0.0 {
+            assert!(answer.body.contains("reason=\"local_resource\""), "{}", answer.body);
+            assert_eq!(answer.value("mail_port_state", &["state=\"unreachable\""]), 0.0);
+            late += 1;
+        }
+    }
+    assert!(late > 0, "the last two have half a second left");
+    exporter.stop().await;
+}

@@ -147,12 +147,13 @@ pub(super) async fn connect(
     run.enter(Phase::Connect);
     let mut worst: Option<(Peer, Failure)> = None;
     for (tried, peer) in peers.iter().enumerate() {
-        // A fair share of what is left, so that dead addresses leave time for a live one.
         run.findings.address = peer.address();
+        let place = wait_for_place(run, connections, peer).await?;
+        // A fair share of what is left, so that dead addresses leave time for a live one.
         let untried = u32::try_from(peers.len().saturating_sub(tried)).unwrap_or(u32::MAX);
         let share = run.left().checked_div(untried).unwrap_or_default();
         let waiting = Waiting::default();
-        let attempted = match attempt(run, connections, resolver, peer, share, &waiting).await {
+        let attempted = match attempt(run, connections, resolver, peer, place, share, &waiting).await {
             // The deadline of the phase and this address's share of it end together.
             Err(Halt::TimedOut) => Err(no_answer(run, peer, share, &waiting)),
             other => other?,
@@ -204,6 +205,10 @@ fn first_phase(run: &Run) -> Phase {
 }
 
 fn no_answer(run: &Run, peer: &Peer, waited: Duration, waiting: &Waiting) -> Failure {
+    run.too_late(|| silence(run, peer, waited, waiting))
+}
+
+fn silence(run: &Run, peer: &Peer, waited: Duration, waiting: &Waiting) -> Failure {
     let waited = seconds(waited);
     match run.endpoint.module.proxy.as_ref().filter(|_| waiting.for_proxy()) {
         Some(proxy) => dial::silent(proxy, &waited),
@@ -227,12 +232,12 @@ async fn attempt(
     connections: &Connections,
     resolver: &Resolver,
     peer: &Peer,
+    place: Place,
     share: Duration,
     waiting: &Waiting,
 ) -> Result<Result<(TcpStream, Place), Failure>, Halt> {
     let endpoint = run.endpoint.clone();
     let target = peer.at(endpoint.port);
-    let place = wait_for_place(run, connections, peer).await?;
     let socket = match connections.sockets(Phase::Connect, 1) {
         Ok(socket) => socket,
         Err(failure) => return Ok(Err(failure)),
@@ -271,13 +276,13 @@ async fn wait_for_place(run: &mut Run, connections: &Connections, peer: &Peer) -
     if let Some(place) = connections.place_now(peer) {
         return Ok(place);
     }
+    let began = run.now();
     if run.is_impatient() {
         let place = run.within(connections.place(peer)).await;
-        return place
-            .map_err(|halt| if matches!(halt, Halt::TimedOut) { full(peer) } else { halt })?
-            .ok_or(Halt::Stopped);
+        let place = place.map_err(|halt| if matches!(halt, Halt::TimedOut) { full(peer) } else { halt })?;
+        run.kept_waiting(run.now() - began);
+        return place.ok_or(Halt::Stopped);
     }
-    let began = run.now();
     let place = match run.seat.take() {
         Some(seat) => wait_without_seat(run, seat, connections, peer).await?,
         None => {

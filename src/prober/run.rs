@@ -2,7 +2,8 @@
 //!
 //! The clock of a phase starts when the one before it ends. Time that the probe spends on our side, waiting for its turn
 //! ([`Run::leave_out`]) or between the server's last word and our next ([`Run::turn`]), is in no phase, and takes nothing
-//! from the deadline.
+//! from the deadline. Where somebody waits for the answer, the deadline stays ([`Run::kept_waiting`]): what was then not
+//! done in time is not the server's doing.
 
 use std::future::Future;
 use std::pin::pin;
@@ -27,6 +28,9 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 /// How late a look at a deadline may be.
 const OVERSLEPT: Duration = Duration::from_secs(1);
+
+/// Which part of its time a probe must have waited for its turn, before that is why it was late.
+const PART_KEPT: u32 = 10;
 
 /// Why a probe goes no further.
 pub(super) enum Halt {
@@ -60,6 +64,8 @@ pub(super) struct Run {
     had_no_turn: bool,
     /// Waiting for a turn counts against the deadline: somebody waits for the answer.
     impatient: bool,
+    /// How much of its time it has waited for its turn.
+    kept: Duration,
     /// It ends after EHLO in clear.
     light: bool,
     /// The handshake failed as it does with a server that has only old TLS.
@@ -96,6 +102,7 @@ impl Run {
             stopping: false,
             had_no_turn: false,
             impatient: false,
+            kept: Duration::ZERO,
             light: false,
             too_old: false,
             connected: false,
@@ -160,6 +167,29 @@ impl Run {
         {
             *instant += waited;
         }
+    }
+
+    /// Leaves a wait out of all clocks, but not of the time in which there must be an answer.
+    pub(super) fn kept_waiting(&mut self, waited: Duration) {
+        let deadline = self.clock.deadline;
+        self.leave_out(waited);
+        self.clock.deadline = deadline;
+        self.clock.phase_deadline = self.clock.phase_deadline.min(deadline);
+        self.kept = self.kept.saturating_add(waited);
+    }
+
+    /// What a deadline means that has passed: nothing about the server, if waiting for our turn has used it up.
+    pub(super) fn too_late(&self, otherwise: impl FnOnce() -> Failure) -> Failure {
+        if self.kept.saturating_mul(PART_KEPT) < self.endpoint.timeout() {
+            return otherwise();
+        }
+        let (kept, left) =
+            (seconds(self.kept), seconds(self.clock.deadline.saturating_duration_since(self.clock.mark)));
+        let detail = format!(
+            "{kept} went by until other probes let this one have a connection to the address, and the {left} left were \
+             not enough: raise `max_connections_per_address`, or ask less often"
+        );
+        Failure::new(self.phase, Reason::LocalResource, detail)
     }
 
     /// We have something to say, at last. What passed since the server's last word, or the end of the last phase, is
@@ -298,10 +328,10 @@ impl Run {
                 return;
             }
             Halt::Failed(failure) => failure,
-            Halt::TimedOut => {
+            Halt::TimedOut => self.too_late(|| {
                 let waited = seconds(self.clock.phase_deadline.saturating_duration_since(self.clock.mark));
                 Failure::new(self.phase, Reason::Timeout, format!("nothing more came within {waited}"))
-            }
+            }),
         };
         if !self.findings.reached(self.phase) {
             self.lap(self.phase);
