@@ -77,7 +77,10 @@ async fn all_is_seen_through_a_proxy_that_knows_the_name() {
             assert_eq!(outcome.findings.address, None, "{what}: only the proxy knows it");
             logged(&watch, &format!(": connect from unknown[{from}]")).await;
             let (_, new) = watch.news().next().unwrap();
-            assert!(!new.contains("connect from unknown[127.0.0.1]"), "{what} goes round the proxy: {new}");
+            // Of port 25 what a test before this one did may be told only now.
+            let mut of_submission = new.lines().filter(|line| line.contains("postfix/submission"));
+            let is_direct = |line: &str| line.contains("connect from unknown[127.0.0.1]");
+            assert!(!of_submission.any(is_direct), "{what} goes round the proxy: {new}");
         }
     }
     // The name is in no DNS of ours.
