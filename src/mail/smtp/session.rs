@@ -10,6 +10,7 @@
 
 mod errands;
 mod fault;
+mod inbox;
 
 use std::sync::Arc;
 
@@ -17,13 +18,13 @@ use super::capabilities::Capabilities;
 use super::command::{Command, EhloName};
 use super::envelope::Envelope;
 use super::login::{self, Attempt, Channel, LoginFact};
-use super::reply::{Reply, ReplyFault, ReplyReader};
-use crate::mail::line::LineBuffer;
+use super::reply::Reply;
 use crate::mail::secret::Redaction;
 
 pub use errands::Tasks;
 pub use fault::Fault;
 use fault::{out_of_turn, refusal};
+use inbox::Inbox;
 
 /// When the session starts TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,10 +153,7 @@ pub struct Session {
     tls: TlsUse,
     name: EhloName,
     state: State,
-    lines: LineBuffer,
-    reader: ReplyReader,
-    /// What was read of them, if nothing has come of it yet.
-    heard: Option<Result<Reply, Fault>>,
+    inbox: Inbox,
     facts: Facts,
     /// Set by [`Self::lightly`]: STARTTLS is looked for and not used.
     light: bool,
@@ -176,9 +174,7 @@ impl Session {
             tls,
             name,
             state: State::Greeting,
-            lines: LineBuffer::default(),
-            reader: ReplyReader::default(),
-            heard: None,
+            inbox: Inbox::default(),
             facts: Facts::default(),
             light: false,
             leaving_early: false,
@@ -214,16 +210,13 @@ impl Session {
 
     /// Takes bytes the server sent.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.lines.push(bytes);
+        self.inbox.feed(bytes);
     }
 
     /// Whether a reply is whole, so that the session is about to act on it. What else has arrived by now is out of turn,
     /// and is to be fed first: a server that talks on must not be answered, nor be taken to have answered.
     pub fn is_answered(&mut self) -> bool {
-        if self.heard.is_none() {
-            self.heard = self.hear();
-        }
-        matches!(self.heard, Some(Ok(_)))
+        self.inbox.is_answered()
     }
 
     /// The handshake after STARTTLS is done.
@@ -240,7 +233,7 @@ impl Session {
             State::Quit | State::Done | State::Leaving | State::Reset => Action::Done,
             // It was the refusal of EHLO that it hung up on.
             State::Helo(_, refusal) => Action::Fail(step, Fault::Permanent(refusal)),
-            _ => self.blame(step, Fault::Closed { partial: self.lines.pending().to_vec() }),
+            _ => self.blame(step, Fault::Closed { partial: self.inbox.pending().to_vec() }),
         }
     }
 
@@ -276,23 +269,10 @@ impl Session {
             State::Leaving => return self.take_leave(),
             _ => {}
         }
-        match self.heard.take().or_else(|| self.hear()) {
+        match self.inbox.reply() {
             None => Action::Receive,
             Some(Ok(reply)) => self.reply(reply),
             Some(Err(fault)) => self.give_up(fault),
-        }
-    }
-
-    /// Reads on to the end of a reply. `None` until more arrives.
-    fn hear(&mut self) -> Option<Result<Reply, Fault>> {
-        loop {
-            let Ok(line) = self.lines.next_line() else { return Some(Err(Fault::TooLarge)) };
-            match self.reader.line(line?) {
-                Ok(None) => {}
-                Ok(Some(reply)) => return Some(Ok(reply)),
-                Err(ReplyFault::Malformed(line)) => return Some(Err(Fault::Malformed(line))),
-                Err(ReplyFault::TooLarge) => return Some(Err(Fault::TooLarge)),
-            }
         }
     }
 
@@ -398,8 +378,8 @@ impl Session {
     fn starttls_answered(&mut self, reply: Reply) -> Action {
         // RFC 3207 §4.2: nothing said in clear may count inside TLS; a client that keeps what follows the reply
         // takes an intruder's words for the server's own.
-        if !self.lines.pending().is_empty() {
-            return self.give_up_at(Step::StartTls, Fault::StartTlsInjection(self.lines.pending().to_vec()));
+        if !self.inbox.pending().is_empty() {
+            return self.give_up_at(Step::StartTls, Fault::StartTlsInjection(self.inbox.pending().to_vec()));
         }
         match reply.code {
             // RFC 3207 §4: only 220 starts TLS.
@@ -422,7 +402,7 @@ impl Session {
     /// Sends a command after the reply that ended the step `after`, unless the server is talking on
     /// when it should be waiting.
     fn send(&mut self, after: Step, state: State, command: Command) -> Action {
-        let pending = self.lines.pending();
+        let pending = self.inbox.pending();
         if pending.is_empty() {
             self.state = state;
             command.secret().into_iter().for_each(|secret| self.redaction.add(secret));
@@ -434,7 +414,7 @@ impl Session {
 
     /// A failure after which QUIT is in order: the server has answered and is waiting.
     fn fail(&mut self, step: Step, fault: Fault) -> Action {
-        self.lines.discard();
+        self.inbox.discard();
         self.state = State::Leaving;
         self.blame(step, fault)
     }
