@@ -14,6 +14,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -23,8 +24,10 @@ use lab::{Authority, Chunking, DAY, Identity, Leaf, Options, Script, Server};
 use mail_endpoint_exporter::outcome::Outcome;
 use mail_endpoint_exporter::phase::Phase;
 use mail_endpoint_exporter::prober::Prober;
+use mail_endpoint_exporter::prober::seat::Seat;
 use support::{no_names, one_endpoint, probe, table_is_current, verdict};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ALL_VERSIONS, ServerConfig, ServerConnection, Stream, SupportedProtocolVersion};
@@ -382,6 +385,21 @@ async fn nobody_is_asked_for_old_tls_unless_it_is_to_be_refused_and_there_was_ne
     }
 }
 
+/// A seat that nobody else wants.
+struct Alone;
+
+impl Seat for Alone {
+    fn leave(&mut self) {}
+
+    fn take(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+
+    fn until(&self) -> Instant {
+        Instant::now() + Duration::from_secs(3600)
+    }
+}
+
 /// A light probe does not ask again, and still says what the last full one saw.
 #[tokio::test]
 async fn light_probes_remember_what_became_of_the_old_hello() {
@@ -392,7 +410,8 @@ async fn light_probes_remember_what_became_of_the_old_hello() {
     let config = one_endpoint(server.address(), "{security: starttls, expect: {certificate: any, old_tls: refused}}");
     let (prober, endpoint) = (Prober::new(no_names(), 2), &config.endpoints[0]);
     let full = prober.probe(endpoint.clone(), &CancellationToken::new()).await.unwrap();
-    let light = prober.probe_lightly(endpoint.clone(), &full, &CancellationToken::new()).await.unwrap();
+    let stop = CancellationToken::new();
+    let light = prober.probe_seated(endpoint.clone(), Some(&full), &stop, Box::new(Alone)).await.unwrap();
     assert_eq!((verdict(&full), verdict(&light)), ("old_tls_accepted in tls".into(), "old_tls_accepted in tls".into()));
     assert_eq!(server.sessions().len(), 3);
 }

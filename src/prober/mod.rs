@@ -87,18 +87,9 @@ impl Prober {
         self.run(Run::start(endpoint, stop.clone()), None, &|_| true).await.ok()
     }
 
-    /// Probes as far as EHLO in clear; what an earlier probe saw of TLS is taken over while it is still offered.
-    pub async fn probe_lightly(
-        &self,
-        endpoint: Arc<Endpoint>,
-        earlier: &Outcome,
-        stop: &CancellationToken,
-    ) -> Option<Outcome> {
-        self.run(Run::start(endpoint, stop.clone()).lightly(), Some(earlier), &|_| true).await.ok()
-    }
-
-    /// Probes once, in full or lightly after an `earlier` probe, for a scheduler: the wait for a turn at the address is
-    /// in no clock, and does not keep the seat from others. One that has no turn in time has not taken place.
+    /// Probes once for a scheduler: the wait for a turn at the address is in no clock, and does not keep the seat from
+    /// others. One that has no turn in time has not taken place. After an `earlier` probe it goes as far as EHLO in
+    /// clear; what that one saw of TLS is taken over while it is still offered.
     pub async fn probe_seated(
         &self,
         endpoint: Arc<Endpoint>,
